@@ -1,0 +1,17 @@
+"""Jobs about the running of the site itself."""
+
+from __future__ import annotations
+
+from ops import heartbeats
+from ops.live import prune_announcements
+from ops.queues import beat_name
+
+
+def queue_beat(queue: str) -> None:
+    """Say that this queue is worked on."""
+    heartbeats.beat(beat_name(queue))
+
+
+def prune() -> int:
+    """Delete announcements that no page can want any more."""
+    return prune_announcements()
