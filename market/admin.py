@@ -1,0 +1,61 @@
+"""Symbols are edited here, with history; what happened is only read."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from simple_history.admin import SimpleHistoryAdmin
+
+from market.models import Bar, Kline, QuarantinedRow, RecentTrade, Symbol
+
+
+@admin.register(Symbol)
+class SymbolAdmin(SimpleHistoryAdmin):  # type: ignore[misc]  # simple_history ships no types
+    list_display = ["name", "binance_symbol", "is_traded", "ordering"]
+    list_editable = ["is_traded", "ordering"]
+    search_fields = ["name", "binance_symbol"]
+    history_list_display = ["binance_symbol", "is_traded", "ordering"]
+
+
+class FactAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
+    """Rows that no person writes."""
+
+    show_full_result_count = False  # counting a million rows costs more than the page
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Bar)
+class BarAdmin(FactAdmin):
+    list_display = ["symbol", "interval", "open_at", "open", "high", "low", "close", "tick_volume", "spread"]
+    list_filter = ["interval", "symbol"]
+    search_fields = ["symbol"]
+
+
+@admin.register(Kline)
+class KlineAdmin(FactAdmin):
+    list_display = ["symbol", "interval", "open_at", "open", "high", "low", "close", "volume", "taker_buy_base_volume"]
+    list_filter = ["interval", "symbol"]
+    search_fields = ["symbol"]
+
+
+@admin.register(RecentTrade)
+class RecentTradeAdmin(FactAdmin):
+    list_display = ["symbol", "trade_id", "traded_at", "price", "quantity", "is_buyer_maker"]
+    list_filter = ["symbol"]
+    search_fields = ["symbol"]
+
+
+@admin.register(QuarantinedRow)
+class QuarantinedRowAdmin(FactAdmin):
+    list_display = ["at", "source", "symbol", "interval", "open_ms", "open_text", "reason"]
+    list_filter = ["reason", "symbol", "source"]
+    search_fields = ["symbol", "reason"]

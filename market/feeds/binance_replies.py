@@ -1,0 +1,187 @@
+"""Take Binance's replies apart: strict about what we use, indifferent to the rest.
+
+A field that is missing or has another type is a ``FeedReplyError`` that names it. Numbers sent as text, and fields
+that we do not know, are fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from market.errors import FeedReplyError
+from market.quality import RawBars, no_rows
+
+KLINE_COLUMNS = (  # after the open time, in the order of the reply
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_ms",
+    "quote_volume",
+    "n_trades",
+    "taker_buy_base_volume",
+    "taker_buy_quote_volume",
+)
+N_FIELDS = 1 + len(KLINE_COLUMNS)
+EPOCH_MS = (1_262_304_000_000, 4_102_444_800_000)  # 2010..2100: what a time in ms can be
+
+
+class Trade(NamedTuple):
+    """One trade; price in quote currency, quantities in base and in quote currency."""
+
+    trade_id: int
+    traded_ms: int
+    price: float
+    quantity: float
+    quote_quantity: float
+    is_buyer_maker: bool
+
+
+class ExchangeSymbol(NamedTuple):
+    """A symbol as the exchange lists it; only the exact status TRADING trades."""
+
+    name: str
+    status: str
+    base: str
+    quote: str
+
+    @property
+    def is_trading(self) -> bool:
+        return self.status == "TRADING"
+
+
+def parse_klines(reply: Any) -> RawBars:
+    """Return klines as columns, in the order of the reply."""
+    rows = _list(reply, "klines")
+    if not rows:
+        return no_rows(KLINE_COLUMNS)
+    for i, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) < N_FIELDS:
+            raise FeedReplyError(f"kline {i} must be a list of at least {N_FIELDS} fields, was {_shown(row)}")
+    table = _numbers([row[:N_FIELDS] for row in rows])
+    open_ms = table[:, 0]
+    foreign = (open_ms < EPOCH_MS[0]) | (open_ms > EPOCH_MS[1])
+    if foreign.any():
+        raise FeedReplyError(f"kline open times must be ms since 1970, one was {open_ms[foreign][0]:.0f}")
+    return RawBars(open_ms.astype(np.int64), dict(zip(KLINE_COLUMNS, table[:, 1:].T, strict=True)))
+
+
+def parse_time(reply: Any) -> int:
+    """Return the exchange's time in ms."""
+    moment = _int(_mapping(reply, "time"), "serverTime", "time")
+    if not EPOCH_MS[0] <= moment <= EPOCH_MS[1]:
+        raise FeedReplyError(f"serverTime must be ms since 1970, was {moment}")
+    return moment
+
+
+def parse_trades(reply: Any) -> list[Trade]:
+    """Return trades in the order of the reply."""
+    return [_trade(_mapping(item, f"trade {i}"), f"trade {i}") for i, item in enumerate(_list(reply, "trades"))]
+
+
+def parse_symbols(reply: Any) -> dict[str, ExchangeSymbol]:
+    """Return the symbols of an exchangeInfo by name."""
+    listed = _list(_mapping(reply, "exchangeInfo").get("symbols"), "exchangeInfo symbols")
+    symbols = (_symbol(_mapping(item, f"symbol {i}"), f"symbol {i}") for i, item in enumerate(listed))
+    return {symbol.name: symbol for symbol in symbols}
+
+
+def parse_weight_limit(reply: Any) -> int | None:
+    """Return the request weight a minute that an exchangeInfo allows; None when it does not say."""
+    for limit in _list(_mapping(reply, "exchangeInfo").get("rateLimits", []), "exchangeInfo rateLimits"):
+        fields = _mapping(limit, "rate limit")
+        per_minute = fields.get("interval") == "MINUTE" and fields.get("intervalNum") == 1
+        if fields.get("rateLimitType") == "REQUEST_WEIGHT" and per_minute:
+            return _int(fields, "limit", "rate limit")
+    return None
+
+
+def _numbers(rows: list[list[Any]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    try:
+        table = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        table = None
+    if table is None or np.isnan(table).any():
+        raise FeedReplyError(_not_a_number(rows))
+    return table
+
+
+def _not_a_number(rows: list[list[Any]]) -> str:
+    for i, row in enumerate(rows):
+        for name, value in zip(("open_ms", *KLINE_COLUMNS), row, strict=True):
+            if not _is_number(value):
+                return f"kline {i}: {name} must be a number, was {_shown(value)}"
+    return "klines must hold numbers"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not np.isnan(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _trade(fields: Mapping[str, Any], what: str) -> Trade:
+    return Trade(
+        trade_id=_int(fields, "id", what),
+        traded_ms=_int(fields, "time", what),
+        price=_float(fields, "price", what),
+        quantity=_float(fields, "qty", what),
+        quote_quantity=_float(fields, "quoteQty", what),
+        is_buyer_maker=_bool(fields, "isBuyerMaker", what),
+    )
+
+
+def _symbol(fields: Mapping[str, Any], what: str) -> ExchangeSymbol:
+    names = ("symbol", "status", "baseAsset", "quoteAsset")
+    return ExchangeSymbol(*(_text(fields, name, what) for name in names))
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise FeedReplyError(f"{what} must be an object, was {_shown(value)}")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FeedReplyError(f"{what} must be a list, was {_shown(value)}")
+    return value
+
+
+def _int(fields: Mapping[str, Any], name: str, what: str) -> int:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).lstrip("-").isdecimal():
+        raise FeedReplyError(f"{what}: {name} must be a whole number, was {_shown(value)}")
+    return int(value)
+
+
+def _float(fields: Mapping[str, Any], name: str, what: str) -> float:
+    value = fields.get(name)
+    if isinstance(value, bool) or not _is_number(value):
+        raise FeedReplyError(f"{what}: {name} must be a number, was {_shown(value)}")
+    return float(fields[name])
+
+
+def _text(fields: Mapping[str, Any], name: str, what: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise FeedReplyError(f"{what}: {name} must be text, was {_shown(value)}")
+    return value
+
+
+def _bool(fields: Mapping[str, Any], name: str, what: str) -> bool:
+    value = fields.get(name)
+    if not isinstance(value, bool):
+        raise FeedReplyError(f"{what}: {name} must be true or false, was {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """Return the value as an error message can hold it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
