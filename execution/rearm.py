@@ -1,0 +1,136 @@
+"""Arming: hard on purpose. Every check is shown, and all of them have to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from execution.errors import BrokerError, RiskRefusedError
+from execution.limits import current_limits, loss_budgets
+from execution.models import Attempt, ControlRow, KillEvent
+from execution.safety.armed import ArmedMark
+from execution.safety.control import State, armed_file
+from execution.safety.killswitch import ALERT_KEY, last_kill
+from execution.safety.reconcile import Reconciled, current_account, reconcile
+from execution.wire import open_site_terminal, the_broker
+from market.errors import MarketError
+from market.status import data_status
+from market.terminal.errors import TerminalError
+from ops import alerts, audit, clock
+from ops.audit import Actor
+from ops.live import announce
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCheck:
+    """One thing that has to hold before trading may be armed."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def arm_phrase() -> str:
+    """Return what a person has to type."""
+    return f"ARM {settings.TRADING_MODE.upper()}"
+
+
+def arm_checks() -> list[ArmCheck]:
+    """Return every check with its finding; reading the broker is one of them."""
+    try:
+        with the_broker(patient=False) as broker:
+            found = reconcile(broker)
+    except (BrokerError, TerminalError) as error:
+        return [ArmCheck("the broker answers", False, str(error))]
+    return [*_broker_checks(found), *_data_checks()]
+
+
+def _broker_checks(found: Reconciled) -> Iterator[ArmCheck]:
+    account = f"…{str(found.snapshot.login)[-4:]} {found.snapshot.server}"
+    yield ArmCheck("the broker answers", True, account)
+    event = last_kill()
+    flat = event is None or event.flat_at is not None
+    yield ArmCheck("the last kill is flat", flat, "confirmed by the broker" if flat else "positions are still open")
+    yield ArmCheck("no request is in doubt", found.doubtful == 0, f"{found.doubtful} without a known outcome")
+    doubtful = ", ".join(sorted(found.ownership.doubtful))
+    yield ArmCheck("the broker holds what our book says", not doubtful, doubtful or "yes")
+    yield _loss_check(found)
+
+
+def _loss_check(found: Reconciled) -> ArmCheck:
+    limits = current_limits()
+    budgets = loss_budgets(current_account(found.snapshot), limits, clock.market_now())
+    broken = [b.kind for b in budgets if found.snapshot.equity <= b.start - limits.loss_hard_line * (b.start - b.floor)]
+    detail = f"the {', '.join(broken)} limit is used up; a daily one is free after the next reset" if broken else "yes"
+    return ArmCheck("there is room to lose", not broken, detail)
+
+
+def _data_checks() -> Iterator[ArmCheck]:
+    try:
+        series = data_status()
+    except MarketError as error:
+        yield ArmCheck("the data is fresh", False, str(error))
+        return
+    stale = [f"{s.name} ({s.bars_behind} bars behind)" for s in series if s.is_empty or s.is_stale]
+    yield ArmCheck("the data is fresh", not stale, ", ".join(stale) or "yes")
+
+
+def arm(actor: Actor, *, phrase: str, reason: str, start: State = State.PAUSED) -> ArmedMark:
+    """Allow trading again, PAUSED until a person resumes it.
+
+    Raises
+    ------
+    RiskRefusedError
+        The phrase is another one, or a check does not hold; the message names the first.
+    BrokerUnavailableError
+        The broker could not be read.
+    """
+    if phrase != arm_phrase():
+        raise RiskRefusedError(f"type {arm_phrase()!r} to arm, was {phrase!r}", codes=["arm:phrase"])
+    failed = [check for check in arm_checks() if not check.ok]
+    if failed:
+        raise RiskRefusedError(f"not armed: {failed[0].name}: {failed[0].detail}", codes=["arm:check"])
+    return arm_checked(actor, reason=reason, start=start)
+
+
+def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
+    """Take the latch off and write row and file, the file last: until it exists nothing is armed."""
+    with the_broker(patient=False) as broker:
+        snapshot = broker.account()
+    mark = ArmedMark(login=snapshot.login, server=snapshot.server)
+    terminal = open_site_terminal()
+    try:
+        terminal.unlatch()
+    finally:
+        terminal.close()
+    _write_row(actor, mark, reason=reason, start=start)
+    armed_file().arm(mark)
+    return mark
+
+
+@transaction.atomic
+def _write_row(actor: Actor, mark: ArmedMark, *, reason: str, start: State) -> None:
+    now = clock.wall_now()
+    row, _ = ControlRow.objects.get_or_create(scope=ControlRow.SYSTEM)
+    before = row.state
+    ControlRow.objects.filter(pk=row.pk).update(
+        state=start,
+        reason=reason,
+        changed_by=actor.name,
+        changed_at=now,
+        armed_login=mark.login,
+        armed_server=mark.server,
+    )
+    KillEvent.objects.filter(rearmed_at=None).update(rearmed_at=now)
+    alerts.resolve_alert(ALERT_KEY)
+    audit.record(actor, "trade arm", before={"state": before}, after={"state": start}, reason=reason)
+    announce("state", {"scope": ControlRow.SYSTEM, "state": start})
+
+
+def may_arm_itself() -> bool:
+    """Return whether this is a demo that nobody has ever killed: it arms itself after its first reconcile."""
+    fresh = not ControlRow.objects.filter(scope=ControlRow.SYSTEM).exists() and not KillEvent.objects.exists()
+    return settings.TRADING_MODE == "demo" and fresh and not Attempt.objects.unresolved().exists()

@@ -1,0 +1,131 @@
+"""Close everything of ours and have the broker confirm it: the second half of the kill switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import F
+from loguru import logger
+
+from execution.brokers.base import Broker, SendResult
+from execution.brokers.magic import Family, is_ours
+from execution.errors import ExecutionError
+from execution.models import Account, Intent, KillEvent, LegRecord
+from execution.planning.orders import Leg, Position, Scene, WorkingOrder
+from execution.safety import journal
+from execution.safety.control import Needed
+from execution.safety.gate import Gate, Terms
+from execution.safety.journal import Cause
+from execution.safety.killswitch import confirm_flat
+from execution.safety.outcomes import Outcome
+from execution.safety.ownership import Ownership, read_ownership
+from execution.safety.reconcile import reconcile
+from ops import clock
+from ops.live import announce
+
+GONE = (Outcome.OK, Outcome.NOOP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """What one read of the broker showed."""
+
+    ownership: Ownership
+    orders: tuple[WorkingOrder, ...]  # ours
+
+    @property
+    def is_flat(self) -> bool:
+        return not self.ownership.ours and not self.orders
+
+
+def read_book(broker: Broker, account: Account) -> Book:
+    """Read positions and orders; a read that fails raises: unknown is not flat."""
+    mode = broker.account().margin_mode
+    orders = tuple(order for order in broker.working_orders() if is_ours(order.magic))
+    return Book(ownership=read_ownership(account, broker.positions(), mode=mode, family=None), orders=orders)
+
+
+def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
+    """Cancel and close once, then read twice; True when both reads show nothing of ours."""
+    gate = Gate(broker, account)
+    book = read_book(broker, account)
+    KillEvent.objects.filter(pk=event.pk).update(rounds=F("rounds") + 1, n_foreign=len(book.ownership.foreign))
+    event.refresh_from_db(fields=["rounds"])
+    cancelled = sum(_cancel(gate, account, event, order) for order in book.orders)
+    closed = sum(_close(gate, account, event, position) for position in book.ownership.ours)
+    KillEvent.objects.filter(pk=event.pk).update(
+        n_cancelled=F("n_cancelled") + cancelled, n_closed=F("n_closed") + closed
+    )
+    announce("kill", {"id": event.pk})
+    reconcile(broker)
+    if not all(read_book(broker, account).is_flat for _ in range(2)):
+        return False
+    confirm_flat(event, read_at=clock.wall_now())
+    return True
+
+
+def _close(gate: Gate, account: Account, event: KillEvent, position: Position) -> int:
+    """Close one position at market; a failure leaves it to the next round."""
+    record = _record(
+        account,
+        position.symbol,
+        cause_id=f"{event.pk}:{position.ticket}:{event.rounds}",
+        current=position.signed_volume,
+        leg=Leg(
+            scene=Scene.CLOSE,
+            symbol=position.symbol,
+            side=position.side.opposite,
+            volume=position.volume,
+            ticket=position.ticket,
+            reduces=True,
+            sequence=0,
+        ),
+    )
+    terms = Terms(needed=Needed.KILL, plan_price=position.price_open)
+    return _try(record, lambda leg: gate.send(leg, terms))
+
+
+def _cancel(gate: Gate, account: Account, event: KillEvent, order: WorkingOrder) -> int:
+    """Take one resting order back; a failure leaves it to the next round."""
+    record = _record(
+        account,
+        order.symbol,
+        cause_id=f"{event.pk}:order {order.order_id}:{event.rounds}",
+        current=Decimal(0),
+        leg=Leg(
+            scene=Scene.CLOSE,
+            symbol=order.symbol,
+            side=order.side.opposite,
+            volume=order.volume_left,
+            ticket=order.order_id,
+            reduces=True,
+            sequence=0,
+        ),
+    )
+    return _try(record, lambda leg: gate.cancel(leg, needed=Needed.KILL))
+
+
+def _record(account: Account, symbol: str, *, cause_id: str, current: Decimal, leg: Leg) -> LegRecord | None:
+    """Journal what the kill is about to do; None when this very step was begun before."""
+    cause = Cause(family=Family.REBALANCE, kind="kill", id=cause_id)
+    intent, is_new = journal.open_intent(account, symbol, cause, target=Decimal(0), current=current)
+    return journal.record_legs(intent, [leg])[0] if is_new else None
+
+
+def _try(leg: LegRecord | None, send: Callable[[LegRecord], SendResult]) -> int:
+    """Send one step of the kill and book how it ended; 1 when the position or order is gone."""
+    if leg is None:
+        return 0
+    try:
+        result = send(leg)
+    except ExecutionError as error:
+        logger.bind(symbol=leg.intent.symbol).error("a step of the kill failed: {}", error)
+        journal.set_status(leg.intent, Intent.Status.FAILED, reason=str(error))
+        return 0
+    done = result.outcome in GONE
+    if result.outcome is not Outcome.AMBIGUOUS:
+        status = Intent.Status.DONE if done else Intent.Status.FAILED
+        journal.set_status(leg.intent, status, reason=result.message)
+    return int(done)

@@ -1,0 +1,149 @@
+"""The journal: every intent, leg and attempt is durable before the venue hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Max
+
+from execution.brokers.base import SendResult
+from execution.brokers.magic import encode_magic
+from execution.models import Account, Attempt, Decision, Intent, LegRecord
+from execution.planning.orders import Leg
+from execution.safety.outcomes import Outcome
+from execution.safety.risk import Verdict
+from ops import clock
+from ops.boot import boot_id
+from ops.live import announce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What an intent is for: the same cause never trades twice."""
+
+    family: str  # rebalance or setup
+    kind: str  # session, manual, kill or person
+    id: str  # slot, command's uuid, or kill, ticket and round
+
+
+def open_intent(
+    account: Account, symbol: str, cause: Cause, *, target: Decimal, current: Decimal, decision: Decision | None = None
+) -> tuple[Intent, bool]:
+    """Return the intent of a cause and whether this call made it."""
+    known = {"account": account, "symbol": symbol, "family": cause.family, "cause": cause.kind, "cause_id": cause.id}
+    with transaction.atomic():
+        found = Intent.objects.filter(**known).first()
+        if found:
+            return found, False
+        counter = _next_counter()
+        intent = Intent.objects.create(
+            **known,
+            counter=counter,
+            magic=encode_magic(cause.family, counter),
+            mode=settings.TRADING_MODE,
+            decision=decision,
+            target_lots=target,
+            from_lots=current,
+            market_at=clock.market_now(),
+        )
+    return intent, True
+
+
+def _next_counter() -> int:
+    newest: int | None = Intent.objects.aggregate(newest=Max("counter"))["newest"]
+    return (newest or 0) + 1
+
+
+def record_legs(intent: Intent, legs: Sequence[Leg]) -> list[LegRecord]:
+    """Store the legs of a plan after those that the intent has already."""
+    first = intent.legs.count()
+    with transaction.atomic():
+        return [
+            LegRecord.objects.create(
+                intent=intent,
+                sequence=first + place,
+                scene=leg.scene,
+                side=leg.side,
+                volume=leg.volume,
+                ticket=leg.ticket,
+                reduces=leg.reduces,
+            )
+            for place, leg in enumerate(legs)
+        ]
+
+
+def begin_attempt(leg: LegRecord, *, request: dict[str, Any], verdicts: Sequence[Verdict], fence: int) -> Attempt:
+    """Write the attempt so that it survives the loss of power; only then may it be sent (invariant 3)."""
+    with durable(), transaction.atomic():
+        Intent.objects.filter(pk=leg.intent_id, status=Intent.Status.PLANNED).update(status=Intent.Status.WORKING)
+        return Attempt.objects.create(
+            leg=leg,
+            number=leg.attempts.count() + 1,
+            request=request,
+            verdicts=as_rows(verdicts),
+            fence=fence,
+            boot=boot_id(),
+            market_at=clock.market_now(),
+        )
+
+
+@contextmanager
+def durable() -> Iterator[None]:
+    """Make SQLite wait for the disk on commits inside the block; PostgreSQL does so by default."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA synchronous=NORMAL")
+
+
+@transaction.atomic
+def finish_attempt(attempt: Attempt, result: SendResult) -> None:
+    """Store the raw reply and what it means for the leg and the intent."""
+    is_settled = result.outcome is not Outcome.AMBIGUOUS
+    Attempt.objects.filter(pk=attempt.pk).update(
+        outcome=result.outcome,
+        retcode=result.retcode,
+        reply=dict(result.raw),
+        message=f"{result.retcode_name} {result.message}".strip()[:300],
+        price=result.price,
+        volume=result.volume,
+        replied_at=clock.wall_now(),
+        resolved_at=clock.wall_now() if is_settled else None,
+    )
+    if is_settled:
+        add_fill(attempt.leg, result.volume)
+    else:
+        set_status(attempt.leg.intent, Intent.Status.AMBIGUOUS, reason="the outcome of a request is not known")
+    announce("orders", {"attempt": attempt.pk, "outcome": result.outcome})
+
+
+def add_fill(leg: LegRecord, volume: Decimal) -> None:
+    """Count what was filled; never more than the leg asked for."""
+    if volume > 0:
+        LegRecord.objects.filter(pk=leg.pk).update(filled=F("filled") + min(volume, leg.volume - leg.filled))
+        leg.refresh_from_db(fields=["filled"])
+
+
+def set_status(intent: Intent, status: Intent.Status, *, reason: str = "") -> bool:
+    """Move an intent that has not ended; False when it had."""
+    moved = Intent.objects.open().filter(pk=intent.pk).update(status=status, reason=reason[:300])
+    if moved:
+        intent.status, intent.reason = status, reason[:300]
+        announce("orders", {"intent": intent.pk, "status": status})
+    return bool(moved)
+
+
+def as_rows(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Return verdicts as JSON keeps them."""
+    return [{"rule": v.rule, "ok": v.ok, "code": v.code, "message": v.message} for v in verdicts]

@@ -1,0 +1,115 @@
+"""The kill switch: latch, cancel, close, confirm. Easy to pull, hard to undo, the same once or ten times."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import DatabaseError, transaction
+from loguru import logger
+
+from execution.models import ControlRow, KillEvent
+from execution.safety.control import State, armed_file
+from execution.wire import open_site_terminal
+from market.terminal.errors import TerminalError
+from ops import alerts, audit, clock
+from ops.audit import Actor
+from ops.clock import ClockMissingError
+from ops.live import announce
+from ops.models import Alert
+
+ALERT_KEY = "kill"
+
+
+def latch(actor: Actor, *, cause: str) -> KillEvent:
+    """Let nothing that adds risk be sent from now on, and note that everything of ours is to be closed.
+
+    In this order: the armed file, the terminal's own latch, the rows. Each works when the next one cannot; whoever
+    watches the file goes on even if the rows could not be written. Pressing again finds the first kill.
+
+    Raises
+    ------
+    DatabaseError
+        The rows could not be written. The file is gone and the terminal was told all the same.
+    """
+    armed_file().disarm()
+    terminal_heard = _latch_terminal()
+    try:
+        return _write_kill(actor, cause, terminal_heard=terminal_heard)
+    except DatabaseError:
+        logger.critical("killed by file and terminal; the database could not be written")
+        raise
+
+
+def _latch_terminal() -> bool:
+    try:
+        terminal = open_site_terminal()
+    except (TerminalError, OSError, ValueError) as error:
+        logger.error("the terminal could not be told of the kill: {}", error)
+        return False
+    try:
+        terminal.latch()
+    except TerminalError as error:
+        logger.error("the terminal could not be told of the kill: {}", error)
+        return False
+    finally:
+        with suppress(TerminalError):
+            terminal.close()
+    return True
+
+
+@transaction.atomic
+def _write_kill(actor: Actor, cause: str, *, terminal_heard: bool) -> KillEvent:
+    row, _ = ControlRow.objects.select_for_update().get_or_create(scope=ControlRow.SYSTEM)
+    running = running_kill()
+    if running:
+        if terminal_heard and running.terminal_latched_at is None:
+            KillEvent.objects.filter(pk=running.pk).update(terminal_latched_at=clock.wall_now())
+        return running
+    before, now = row.state, clock.wall_now()
+    event = KillEvent.objects.create(
+        cause=cause,
+        actor=actor.name,
+        source=actor.source,
+        latched_at=now,
+        latched_market_at=_market_now(),
+        terminal_latched_at=now if terminal_heard else None,
+    )
+    ControlRow.objects.filter(pk=row.pk).update(
+        state=State.KILLING, reason=cause, changed_by=actor.name, changed_at=now
+    )
+    audit.record(actor, "trade kill", before={"state": before}, after={"state": State.KILLING}, reason=cause)
+    alerts.raise_alert(ALERT_KEY, f"Killed by {actor.name}: {cause}", level=Alert.Level.CRITICAL)
+    announce("kill", {"id": event.pk})
+    announce("state", {"scope": ControlRow.SYSTEM, "state": State.KILLING})
+    return event
+
+
+def _market_now() -> datetime | None:
+    try:
+        return clock.market_now()
+    except ClockMissingError:
+        return None
+
+
+def running_kill() -> KillEvent | None:
+    """Return the kill that has not reached "flat" yet."""
+    return KillEvent.objects.filter(flat_at=None, rearmed_at=None).first()
+
+
+def last_kill() -> KillEvent | None:
+    """Return the newest kill that was not re-armed."""
+    return KillEvent.objects.filter(rearmed_at=None).first()
+
+
+@transaction.atomic
+def confirm_flat(event: KillEvent, *, read_at: datetime) -> None:
+    """Write down that two reads of the broker showed nothing of ours any more."""
+    confirmed = KillEvent.objects.filter(pk=event.pk, flat_at=None).update(flat_at=read_at)
+    if not confirmed:
+        return
+    ControlRow.objects.filter(scope=ControlRow.SYSTEM, state=State.KILLING).update(
+        state=State.KILLED, changed_at=clock.wall_now()
+    )
+    announce("kill", {"id": event.pk, "flat": True})
+    announce("state", {"scope": ControlRow.SYSTEM, "state": State.KILLED})

@@ -1,0 +1,91 @@
+"""Which positions are ours: by magic on hedging accounts, by our own journalled fills on netting ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from django.db.models import Case, F, Sum, When
+
+from execution.brokers.magic import Family, decode_magic, is_ours
+from execution.models import Account, FillRecord
+from execution.planning.orders import MarginMode, Position, Side
+
+ZERO = Decimal(0)
+VOLUME_PLACES = Decimal("1e-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """The account's positions, told apart."""
+
+    ours: tuple[Position, ...]
+    foreign: tuple[Position, ...]
+    # Symbols whose venue position is not what our fills add up to (netting), or whose magic nobody here gave out.
+    doubtful: frozenset[str] = frozenset()
+
+    def of(self, symbol: str) -> tuple[Position, ...]:
+        """Return our positions of one symbol."""
+        return tuple(p for p in self.ours if p.symbol == symbol)
+
+
+def tell_apart(
+    positions: Iterable[Position], *, mode: MarginMode, booked: Mapping[str, Decimal], family: str | None = None
+) -> Ownership:
+    """Split positions into ours and foreign ones.
+
+    Parameters
+    ----------
+    booked : mapping of symbol to signed lots
+        What our journalled fills add up to; used on netting accounts.
+    family : str, optional
+        Only positions of this family are ours; a kill leaves it out.
+    """
+    if mode is MarginMode.HEDGING:
+        return _by_magic(tuple(positions), family)
+    return _by_book(tuple(positions), booked)
+
+
+def _by_magic(positions: tuple[Position, ...], family: str | None) -> Ownership:
+    def belongs(position: Position) -> bool:
+        magic = decode_magic(position.magic)
+        return magic is not None and family in (None, magic.family)
+
+    ours = tuple(p for p in positions if belongs(p))
+    unreadable = frozenset(p.symbol for p in positions if is_ours(p.magic) and decode_magic(p.magic) is None)
+    return Ownership(ours=ours, foreign=tuple(p for p in positions if not belongs(p)), doubtful=unreadable)
+
+
+def _by_book(positions: tuple[Position, ...], booked: Mapping[str, Decimal]) -> Ownership:
+    """Take of each net position at most what our fills add up to, in our direction (a kill closes no more)."""
+    ours, foreign, doubtful = [], [], set()
+    for position in positions:
+        book = booked.get(position.symbol, ZERO)
+        if book != position.signed_volume:
+            doubtful.add(position.symbol)
+        if book == 0 or Side.of(book) is not position.side:
+            foreign.append(position)
+            continue
+        ours.append(replace(position, volume=min(abs(book), position.volume)))
+        if position.volume > abs(book):
+            foreign.append(replace(position, volume=position.volume - abs(book)))
+    held = {p.symbol for p in positions}
+    doubtful |= {symbol for symbol, lots in booked.items() if lots != 0 and symbol not in held}
+    return Ownership(ours=tuple(ours), foreign=tuple(foreign), doubtful=frozenset(doubtful))
+
+
+def booked_lots(account: Account) -> dict[str, Decimal]:
+    """Return what our own fills add up to, in signed lots a symbol."""
+    signed = Case(When(side=Side.SELL, then=-F("volume")), default=F("volume"))
+    rows = FillRecord.objects.filter(account=account).exclude(intent=None).values("symbol").annotate(lots=Sum(signed))
+    # SQLite adds decimals as floats; eight places are finer than any volume step and coarser than their error.
+    return {row["symbol"]: Decimal(row["lots"]).quantize(VOLUME_PLACES).normalize() for row in rows}
+
+
+def read_ownership(
+    account: Account, positions: Iterable[Position], *, mode: MarginMode, family: str | None = Family.REBALANCE
+) -> Ownership:
+    """Tell the positions of one read apart, by the book where the account nets."""
+    booked = booked_lots(account) if mode is MarginMode.NETTING else {}
+    return tell_apart(positions, mode=mode, booked=booked, family=family)

@@ -1,0 +1,180 @@
+"""The sentinel: one long loop that watches the account, guards the loss limits, flattens on a kill, and keeps time.
+
+It reads the account every second, whatever the trader does. It never opens anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import DatabaseError, close_old_connections
+from loguru import logger
+
+from execution.brokers.base import Broker
+from execution.errors import BrokerError, ExecutionError
+from execution.limits import current_limits, loss_budgets, note_day_start
+from execution.models import Account, ControlRow
+from execution.rearm import arm_checked, may_arm_itself
+from execution.safety import control, killswitch
+from execution.safety.control import State
+from execution.safety.flatten import flatten_round
+from execution.safety.reconcile import current_account, reconcile
+from execution.safety.risk import LossBudget
+from execution.sessions.hourly import JOB, slot_rule
+from execution.sessions.slots import next_slot
+from execution.watching import Watched, store_watched, watch
+from execution.wire import connect_broker
+from market.terminal.errors import TerminalError
+from ops import alerts, clock, heartbeats, queues, runs
+from ops.audit import SYSTEM
+from ops.clock import ClockMissingError
+from ops.models import Alert
+
+LOOP_S = 1.0
+KILL_LOOP_S = 0.2
+RECONCILE_EVERY_S = 60.0
+SLOW_KILL_S = 60.0
+ENQUEUE_AHEAD = timedelta(seconds=5)
+UNREACHABLE = "broker:unreachable"
+GUARD = "loss"
+
+
+@dataclass
+class Due:
+    """Lets something happen at most every so many seconds."""
+
+    every_s: float
+    at_mono: float = float("-inf")
+
+    def __call__(self) -> bool:
+        if clock.mono() < self.at_mono:
+            return False
+        self.at_mono = clock.mono() + self.every_s
+        return True
+
+
+class Sentinel:
+    """The loop and what it keeps between two rounds."""
+
+    def __init__(self) -> None:
+        self._broker: Broker | None = None
+        self._reconcile_due = Due(RECONCILE_EVERY_S)
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        """Go round until asked to stop; no failure of one round ends the loop."""
+        while not should_stop():
+            self.round()
+            pause = KILL_LOOP_S if killing() else LOOP_S
+            clock.sleep(pause)
+        self._let_go()
+
+    def round(self) -> None:
+        """Do everything once; each part goes on when another fails."""
+        for part in (self._beat, self._guard, self._keep_time):
+            try:
+                part()
+            except (ExecutionError, TerminalError, ClockMissingError) as error:
+                self._lost_broker(error)
+            except DatabaseError as error:
+                logger.error("the database failed the sentinel: {}", error)
+                close_old_connections()
+
+    def _beat(self) -> None:
+        heartbeats.beat("sentinel")
+        for queue in queues.QUEUES:
+            queues.send_beat(queue)
+        for run in runs.close_dead_runs():
+            logger.bind(job=run.job, slot=run.slot).warning("a run's process died; closed as crashed")
+
+    def _guard(self) -> None:
+        """Watch the account; flatten when killed, block or kill when too much is lost."""
+        broker = self._connected()
+        watched = watch(broker)
+        account = current_account(watched.snapshot)
+        store_watched(account, watched)
+        alerts.resolve_alert(UNREACHABLE)
+        notice_missing_file()
+        if killing():
+            self._flatten(broker, account)
+        elif self._reconcile_due():
+            reconcile(broker)
+            if may_arm_itself():
+                arm_checked(SYSTEM, reason="the demo arms itself", start=State.ARMED)
+        guard_losses(account, watched)
+
+    def _flatten(self, broker: Broker, account: Account) -> None:
+        event = killswitch.running_kill()
+        if event is None:
+            return
+        if flatten_round(broker, account, event):
+            logger.info("killed and flat, confirmed by the broker")
+        elif clock.mono() - event.latched_mono > SLOW_KILL_S:
+            alerts.raise_alert("kill:slow", "Killed, and still not flat", level=Alert.Level.CRITICAL)
+
+    def _keep_time(self) -> None:
+        enqueue_due_session()
+
+    def _connected(self) -> Broker:
+        if self._broker is None:
+            self._broker = connect_broker(patient=False)
+            reconcile(self._broker)
+        return self._broker
+
+    def _lost_broker(self, error: Exception) -> None:
+        logger.warning("the sentinel's round failed: {}", error)
+        if isinstance(error, BrokerError | TerminalError):
+            alerts.raise_alert(UNREACHABLE, "The broker does not answer", detail=str(error))
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._broker is not None:
+            self._broker.disconnect()
+            self._broker = None
+
+
+def killing() -> bool:
+    """Return whether a kill is closing positions now."""
+    return ControlRow.objects.filter(scope=ControlRow.SYSTEM, state=State.KILLING).exists()
+
+
+def notice_missing_file() -> None:
+    """Turn the removal of the armed file, by whatever hand, into a kill."""
+    row = ControlRow.objects.filter(scope=ControlRow.SYSTEM).first()
+    if row is None or row.state in (State.KILLING, State.KILLED):
+        return
+    if control.armed_file().read() is None:
+        killswitch.latch(SYSTEM, cause="the armed file is gone or cannot be read")
+
+
+def guard_losses(account: Account, watched: Watched) -> None:
+    """Stop entries at the soft line of a loss budget, and kill at the hard one."""
+    limits = current_limits()
+    note_day_start(account, watched.snapshot.balance, watched.market_at)
+    budgets = loss_budgets(account, limits, watched.market_at)
+    equity = watched.snapshot.equity
+    hard = [b for b in budgets if equity <= b.start - limits.loss_hard_line * (b.start - b.floor)]
+    soft = [b for b in budgets if equity <= b.entry_floor]
+    if hard and control.current_control().state not in (State.KILLING, State.KILLED):
+        killswitch.latch(SYSTEM, cause=_words(hard[0], equity, "hard"))
+    if soft:
+        control.set_guard(GUARD, reason=_words(soft[0], equity, "soft"))
+    else:
+        control.clear_guard(GUARD)
+
+
+def _words(budget: LossBudget, equity: object, line: str) -> str:
+    return f"{budget.kind} loss: equity {equity} is past the {line} line of {budget.start} to {budget.floor}"
+
+
+def enqueue_due_session() -> bool:
+    """Enqueue the next slot's session shortly before it acts; False when there is nothing to do."""
+    now = clock.market_now()
+    slot = next_slot(now, slot_rule())
+    if slot.at - now > ENQUEUE_AHEAD * max(clock.speed(), 1.0):
+        return False
+    run, is_new = runs.create_run(JOB, slot.key, queue=queues.TRADING)
+    if is_new:
+        queues.enqueue("execution.jobs.session_job", run.pk, queue=queues.TRADING)
+    return is_new

@@ -1,0 +1,143 @@
+"""After a crash or a doubtful reply the venue's history decides, and nothing is traded twice."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from execution.brokers.base import SendResult
+from execution.models import Attempt, FillRecord, Intent
+from execution.safety.outcomes import Outcome
+from execution.safety.reconcile import HORIZON_S, close_orphans, reconcile
+from simulator import metatrader5
+from tests.desk import open_desk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@pytest.fixture(params=["hedging", "netting"])
+def desk(request, tmp_path):
+    with open_desk(tmp_path, margin_mode=request.param) as opened:
+        yield opened
+
+
+def after_horizon(desk) -> None:
+    """Reconcile as often as two proofs of absence take, each after the horizon."""
+    desk.clock.slept += HORIZON_S + 1
+    reconcile(desk.broker)
+    reconcile(desk.broker)
+    close_orphans(desk.account)
+
+
+def die_before_sending(*_: object) -> SendResult:
+    raise Crash
+
+
+def die_after_sending(submit):
+    def sent(*arguments: object) -> SendResult:
+        submit(*arguments)
+        raise Crash
+
+    return sent
+
+
+def test_a_crash_before_the_send_leaves_nothing_and_frees_the_symbol(desk, monkeypatch):
+    monkeypatch.setattr(desk.broker, "submit", die_before_sending)
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    monkeypatch.undo()
+    assert "not known yet" in desk.adjust("BTCUSD", "0.10", cause="slot 2").blocker
+    after_horizon(desk)
+
+    assert desk.adjust("BTCUSD", "0.10", cause="slot 3").blocker == ""
+    assert desk.lots("BTCUSD") == Decimal("0.10")
+    assert len(desk.deals()) == 1
+
+
+def test_a_crash_after_the_send_is_found_in_the_history_and_not_sent_again(desk, monkeypatch):
+    monkeypatch.setattr(desk.broker, "submit", die_after_sending(desk.broker.submit))
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    monkeypatch.undo()
+    after_horizon(desk)
+
+    assert Attempt.objects.get().outcome == "ok"
+    assert Intent.objects.get().status == Intent.Status.DONE
+    assert desk.adjust("BTCUSD", "0.10").blocker != ""
+    assert desk.adjust("BTCUSD", "0.10", cause="slot 2").plan.scene == "hold"
+    assert len(desk.deals()) == 1
+
+
+def test_one_look_is_no_proof_of_absence(desk, monkeypatch):
+    monkeypatch.setattr(desk.broker, "submit", die_before_sending)
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    desk.clock.slept += HORIZON_S + 1
+    reconcile(desk.broker)
+
+    assert Attempt.objects.unresolved().count() == 1
+
+
+def test_before_the_horizon_nothing_is_settled(desk, monkeypatch):
+    monkeypatch.setattr(desk.broker, "submit", die_after_sending(desk.broker.submit))
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    reconcile(desk.broker)
+
+    assert Attempt.objects.unresolved().count() == 1
+
+
+def test_an_ambiguous_reply_waits_for_the_history(desk, monkeypatch):
+    submit = desk.broker.submit
+
+    def unsure(*arguments: object) -> SendResult:
+        done = submit(*arguments)
+        return SendResult(
+            outcome=Outcome.AMBIGUOUS, retcode=10012, retcode_name="TIMEOUT", message="", sent_mono=done.sent_mono
+        )
+
+    monkeypatch.setattr(desk.broker, "submit", unsure)
+    desk.adjust("BTCUSD", "0.10")
+    assert Intent.objects.get().status == Intent.Status.AMBIGUOUS
+    monkeypatch.undo()
+    after_horizon(desk)
+
+    assert Intent.objects.get().status == Intent.Status.DONE
+    assert desk.lots("BTCUSD") == Decimal("0.10")
+
+
+def test_reconciling_again_changes_nothing(desk):
+    desk.adjust("BTCUSD", "0.10")
+    reconcile(desk.broker)
+    rows = FillRecord.objects.count()
+    again = reconcile(desk.broker)
+
+    assert again.new_fills == 0
+    assert FillRecord.objects.count() == rows
+
+
+def test_every_deal_of_the_venue_is_in_the_book_with_its_money(desk):
+    for step, lots in enumerate(["0.10", "0.30", "-0.10", "0"]):
+        desk.adjust("BTCUSD", lots, cause=f"slot {step}")
+    reconcile(desk.broker)
+
+    booked = FillRecord.objects.exclude(symbol="")
+    assert booked.count() == len(desk.deals())
+    money = sum((fill.profit + fill.commission + fill.swap + fill.fee for fill in booked), Decimal(0))
+    assert desk.broker.account().balance == Decimal(100_000) + money
+
+
+def test_a_failed_read_changes_nothing(desk, monkeypatch):
+    desk.adjust("BTCUSD", "0.10")
+    before = FillRecord.objects.count()
+    monkeypatch.setattr(metatrader5, "positions_get", lambda **_: None)
+    from execution.errors import BrokerUnavailableError
+
+    with pytest.raises(BrokerUnavailableError):
+        reconcile(desk.broker)
+    assert FillRecord.objects.count() == before
