@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from ops.errors import DeskError, ExitCode
+
 # A dead simulator stops market time this long after its last sign of life, so that a restart loses nothing.
 MAX_EXTRAPOLATION_S = 3.0
 
@@ -103,10 +105,10 @@ class SimulatedClock(SystemClock):
         return self._anchor
 
 
-class ClockMissingError(Exception):
+class ClockMissingError(DeskError):
     """The demo's market time is not known because its simulator never ran."""
 
-    exit_code = 6
+    exit_code = ExitCode.UNREACHABLE
 
 
 def read_anchor(path: Path) -> Anchor:

@@ -69,7 +69,7 @@ INSTALLED_APPS = [
     "market",
     "strategies",
     "mlfilter",
-    # "execution",
+    "execution",
     "simulator",
     "tradingsite",
 ]
@@ -110,6 +110,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "tradingsite.context.frame",
             ],
         },
     },

@@ -6,7 +6,20 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, path
 
+from tradingsite import views
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.overview, name="overview"),
+    path("portfolio/", views.portfolio, name="portfolio"),
+    path("decisions/<int:pk>/", views.decision, name="decision"),
+    path("panels/", views.panels, name="panels"),
+    path("trading/pause/", views.pause, name="pause"),
+    path("trading/resume/", views.resume, name="resume"),
+    path("trading/kill/", views.kill, name="kill"),
+    path("kill/", views.kill_page, name="kill_page"),
+    path("rearm/", views.rearm, name="rearm"),
+    path("alerts/<int:pk>/acknowledge/", views.acknowledge, name="acknowledge"),
+    path("healthz", views.healthz, name="healthz"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),

@@ -1,0 +1,77 @@
+"""The kill page's progress and the re-arm page's checks, from the rows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from execution.models import KillEvent
+from execution.rearm import arm_checks, arm_phrase
+from execution.safety import killswitch
+from ops import clock
+from tradingsite.pages.frame import User, account_state, may, state_word
+from tradingsite.pages.frame_data import StateWord
+from tradingsite.pages.safety_data import ArmCheck, KillProgress, KillStep, RearmData, StepState
+
+LATE_AFTER = timedelta(seconds=60)
+
+
+def build_kill_progress(user: User) -> KillProgress | None:
+    """Return how far the kill in force has come, None when nothing is killed."""
+    event = killswitch.last_kill()
+    if event is None:
+        return None
+    seen = account_state()
+    late = event.flat_at is None and clock.wall_now() - event.latched_at > LATE_AFTER
+    return KillProgress(
+        word=StateWord.KILLED if event.flat_at else StateWord.KILLING,
+        started_at=event.latched_at,
+        by=event.actor,
+        reason=event.cause,
+        steps=_steps(event),
+        flat_at=event.flat_at,
+        n_positions=0 if event.flat_at else len(seen.positions) if seen else None,
+        n_orders=0 if event.flat_at else len(seen.orders) if seen else None,
+        is_late=late,
+        can_arm=may(user, "arm"),
+    )
+
+
+def _steps(event: KillEvent) -> tuple[KillStep, ...]:
+    done = StepState.DONE
+    closing = done if event.flat_at else StepState.RUNNING
+    terminal = done if event.terminal_latched_at else StepState.FAILED
+    return (
+        KillStep(name="Latched: nothing new is sent", state=done, at=event.latched_at),
+        KillStep(name="Terminal refuses entries", state=terminal, at=event.terminal_latched_at),
+        KillStep(name="Orders cancelled", state=closing, detail=f"{event.n_cancelled}"),
+        KillStep(name="Positions closed", state=closing, detail=_closed_words(event)),
+        KillStep(
+            name="Read again from the broker, twice",
+            state=done if event.flat_at else StepState.WAITING,
+            at=event.flat_at,
+        ),
+    )
+
+
+def _closed_words(event: KillEvent) -> str:
+    foreign = f"; {event.n_foreign} by hand left untouched" if event.n_foreign else ""
+    tried = f", round {event.rounds}" if event.rounds > 1 else ""
+    return f"{event.n_closed}{tried}{foreign}"
+
+
+def build_rearm(user: User, *, form: dict[str, str] | None = None, errors: dict[str, str] | None = None) -> RearmData:
+    """Return cause, checks and form of the re-arm page."""
+    event = killswitch.last_kill()
+    written = form or {}
+    return RearmData(
+        word=state_word(),
+        killed_at=event.latched_at if event else None,
+        by=event.actor if event else "—",
+        cause=event.cause if event else "never armed",
+        checks=tuple(ArmCheck(name=c.name, passed=c.ok, detail=c.detail) for c in arm_checks()),
+        phrase=arm_phrase(),
+        can_arm=may(user, "arm"),
+        what_changed=written.get("what_changed", ""),
+        typed=written.get("phrase", ""),
+        errors=errors,
+    )

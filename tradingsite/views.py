@@ -1,0 +1,173 @@
+"""The pages: parse the request, call one service, render."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from execution.errors import ExecutionError
+from execution.killing import see_it_through
+from execution.models import Decision
+from execution.rearm import arm, arm_phrase
+from execution.safety import control, killswitch
+from market.terminal.errors import TerminalError
+from ops import alerts, heartbeats
+from ops.audit import Actor
+from ops.models import AuditEntry
+from tradingsite.live.panels import beat_message, build_panel, panel_message
+from tradingsite.live.tail import last_seq
+from tradingsite.pages.frame import build_kill_facts
+from tradingsite.pages.portfolio import decision_data
+from tradingsite.pages.safety import build_kill_progress, build_rearm
+from tradingsite.wiring import PANELS
+
+OVERVIEW = ("account", "attention", "equity", "positions", "signals", "data", "next", "decisions", "days")
+PORTFOLIO = ("targets", "funnel", "models")
+
+operate = permission_required("execution.operate", raise_exception=True)
+may_arm = permission_required("execution.arm", raise_exception=True)
+
+
+def person(request: HttpRequest) -> Actor:
+    """Return who asks, for the audit."""
+    return Actor(name=request.user.get_username(), source=AuditEntry.Source.PAGE)
+
+
+def _panels(request: HttpRequest, names: tuple[str, ...]) -> dict[str, Any]:
+    return {"panels": {name: build_panel(name, request.user) for name in names}}
+
+
+@require_GET
+@login_required
+@never_cache
+def overview(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/overview.html", _panels(request, OVERVIEW))
+
+
+@require_GET
+@login_required
+@never_cache
+def portfolio(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/portfolio.html", _panels(request, PORTFOLIO))
+
+
+@require_GET
+@login_required
+def decision(request: HttpRequest, pk: int) -> HttpResponse:
+    row = get_object_or_404(Decision.objects.select_related("account"), pk=pk)
+    return render(request, "pages/decision.html", {"decision": decision_data(row)})
+
+
+@require_GET
+@login_required
+@never_cache
+def panels(request: HttpRequest) -> JsonResponse:
+    """Answer a page whose WebSocket does not open with what it would have been sent."""
+    seq = last_seq()
+    names = [name for name in request.GET.get("ids", "").split(",") if name in PANELS]
+    sent = [panel_message(name, request.user, seq) for name in names]
+    return JsonResponse({"messages": [beat_message(seq), *sent]})
+
+
+@require_POST
+@login_required
+@operate
+def pause(request: HttpRequest) -> HttpResponse:
+    if control.pause(person(request), reason=request.POST.get("reason", "")):
+        messages.success(request, "Paused: no new risk. Positions stay and may still be reduced.")
+    return redirect("overview")
+
+
+@require_POST
+@login_required
+@operate
+def resume(request: HttpRequest) -> HttpResponse:
+    if control.resume(person(request)):
+        messages.success(request, "Resumed: the next session may open positions again.")
+    return redirect("overview")
+
+
+@require_GET
+@login_required
+@never_cache
+def kill_page(request: HttpRequest) -> HttpResponse:
+    """Ask before a kill, or show how far it has come."""
+    progress = build_kill_progress(request.user)
+    return render(request, "pages/kill.html", {"progress": progress, "facts": build_kill_facts(request.user)})
+
+
+@require_POST
+@login_required
+@operate
+def kill(request: HttpRequest) -> HttpResponse:
+    """Latch at once, make sure that somebody flattens, and show the progress."""
+    cause = request.POST.get("reason", "").strip() or "killed from the page"
+    killswitch.latch(person(request), cause=cause[:300])
+    see_it_through()
+    return redirect("kill_page")
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+@never_cache
+def rearm(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        return _rearm(request)
+    return render(request, "pages/rearm.html", {"rearm": build_rearm(request.user)})
+
+
+@may_arm
+def _rearm(request: HttpRequest) -> HttpResponse:
+    form = {name: request.POST.get(name, "").strip() for name in ("what_changed", "phrase")}
+    errors = _form_errors(request, form)
+    if not errors:
+        try:
+            arm(person(request), phrase=form["phrase"], reason=form["what_changed"])
+        except (ExecutionError, TerminalError) as error:
+            errors = {"form": str(error)}
+        else:
+            messages.success(request, "Armed and paused. Resume lets the next session trade.")
+            return redirect("overview")
+    page = build_rearm(request.user, form=form, errors=errors)
+    return render(request, "pages/rearm.html", {"rearm": page}, status=422)
+
+
+def _form_errors(request: HttpRequest, form: dict[str, str]) -> dict[str, str]:
+    errors = {}
+    if not form["what_changed"]:
+        errors["what_changed"] = "Say what has changed since the kill."
+    if form["phrase"] != arm_phrase():
+        errors["phrase"] = f"Type {arm_phrase()} exactly."
+    if not request.user.check_password(request.POST.get("password", "")):
+        errors["password"] = "This is not your password."  # noqa: S105  # words, not a password
+    return errors
+
+
+@require_POST
+@login_required
+@operate
+def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
+    alerts.acknowledge_alert(pk, by=request.user.get_username())
+    return redirect("overview")
+
+
+@require_GET
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Say whether the site can work, and the age of the sentinel's last sign of life."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        age = heartbeats.age_s("sentinel")
+    except DatabaseError:
+        return JsonResponse({"ok": False, "database": "unreachable"}, status=503)
+    sentinel_age = None if age == float("inf") else round(age, 1)
+    return JsonResponse({"ok": True, "mode": settings.TRADING_MODE, "sentinel_age_s": sentinel_age})
