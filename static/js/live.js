@@ -21,7 +21,7 @@ export function backoff(attempt, chance = Math.random()) {
 }
 
 const url = document.body?.dataset.live ?? "";
-const feed = { seq: 0, failures: 0, heardAt: 0, lostAt: 0, retryAt: 0, pollAt: 0, leaving: false };
+const feed = { seq: 0, failures: 0, heardAt: 0, lostAt: 0, retryAt: 0, pollAt: 0, polledAt: -Infinity };
 /** @type {WebSocket | null} */
 let socket = null;
 
@@ -64,7 +64,10 @@ async function poll() {
   try {
     const response = await fetch(`${url}?${query}`, { headers: { Accept: "application/json" } });
     if (response.redirected || response.status === 403) location.reload(); // logged out: the login page says so
-    else if (response.ok) (await response.json()).messages.forEach(receive);
+    else if (response.ok) {
+      (await response.json()).messages.forEach(receive);
+      feed.polledAt = performance.now();
+    }
   } catch {
     // The server is away: the banner says so, the next attempt is already set.
   }
@@ -78,7 +81,7 @@ function showBanner() {
   if (banner.hidden) return;
   const word = document.getElementById("state")?.dataset.word ?? "unknown";
   const trading = ["armed", "blocked"].includes(word) ? "Trading continues on the server." : `Last known state: ${word}.`;
-  const polling = feed.failures > 2 && now - feed.heardAt < 2 * POLL_EVERY_S * 1000;
+  const polling = now - feed.polledAt < 2 * POLL_EVERY_S * 1000;
   write(banner, "[data-words]", polling ? `Live feed lost: updating every ${POLL_EVERY_S} s. ${trading}` : `Live feed lost. ${trading}`);
   const left = Math.max(Math.ceil((feed.retryAt - now) / 1000), 0);
   write(banner, "[data-retry]", feed.retryAt ? `Reconnecting in ${left} s (attempt ${feed.failures}).` : "Reconnecting…");

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,12 @@ def serve_static(route: Route) -> None:
 @pytest.fixture
 def blank(chromium: Browser) -> Iterator[Page]:
     """Return an empty page of an origin that exists only here; an error in a script fails the test."""
+    with blank_page(chromium) as page:
+        yield page
+
+
+@contextmanager
+def blank_page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context()
     page = context.new_page()
     errors: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests import pages_builders as build
 from tests.browser.conftest import ORIGIN
@@ -36,6 +36,7 @@ class Server:
         self.sockets: list[WebSocketRoute] = []
         self.polls: list[str] = []
         self.is_up = True
+        self.is_polled = False
 
     def accept(self, socket: WebSocketRoute) -> None:
         if not self.is_up:
@@ -55,6 +56,13 @@ class Server:
         self.is_up = False
         for socket in self.sockets:
             socket.close()
+
+    def answer_poll(self, route: Route) -> None:
+        self.polls.append(route.request.url)
+        if self.is_polled:
+            route.fulfill(json={"messages": [beat(50)]})
+        else:
+            route.abort()
 
     def wait_until(self, what: str, count: int) -> None:
         for _ in range(200):
@@ -78,7 +86,7 @@ def open_overview(server: Server, frame: FrameData | None = None) -> Page:
     frame = build.make_frame() if frame is None else frame
     html = render_page("pages/overview.html", {"panels": build.make_overview(), "frame": frame})
     page = server.page
-    page.route(f"{ORIGIN}/panels/**", lambda route: (server.polls.append(route.request.url), route.abort()))
+    page.route(f"{ORIGIN}/panels/**", server.answer_poll)
     page.route(f"{ORIGIN}/", lambda route: route.fulfill(body=html, content_type="text/html"))
     page.goto(f"{ORIGIN}/")
     return page
@@ -189,6 +197,17 @@ def test_a_lost_feed_is_said_with_whether_trading_goes_on_and_polled_after_two_f
     pass_time(page, 5)
     assert server.polls
     assert "ids=state%2C" in server.polls[0]
+
+
+def test_a_page_whose_socket_is_blocked_stays_live_by_polling_and_says_so(server):
+    page = open_overview(server)
+    server.wait_until("hellos", 1)
+    server.is_polled = True
+    server.go_down()
+    pass_time(page, 40)
+    assert len(server.polls) in (2, 3)
+    expect(page.locator("#feed-banner [data-words]")).to_contain_text("updating every 15 s")
+    expect(page.locator("#state .state-known")).to_be_visible()
 
 
 def test_a_reconnected_feed_takes_the_banner_away(server):

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import blank_page
 
 pytestmark = pytest.mark.browser
 
 ROWS = '<section id="p"><ul>{}</ul></section>'
 
 
-@pytest.fixture
-def panel(blank):
-    """Return a function that puts HTML on the page and one that morphs it."""
-    blank.evaluate("async () => { window.morph = (await import('/static/js/morph.js')).morph }")
+class Panel:
+    """Puts HTML on a page and morphs it."""
 
-    class Panel:
-        page = blank
+    def __init__(self, page: Page) -> None:
+        self.page = page
 
-        def show(self, html: str) -> None:
-            blank.evaluate("html => { document.body.innerHTML = html }", html)
+    def show(self, html: str) -> None:
+        self.page.evaluate("html => { document.body.innerHTML = html }", html)
 
-        def morph(self, html: str) -> str:
-            return blank.evaluate(
-                "html => { morph(document.body.firstElementChild, html); return document.body.innerHTML }", html
-            )
+    def morph(self, html: str) -> str:
+        self.page.evaluate("html => morph(document.body.firstElementChild, html)", html)
+        return self.page.evaluate("document.body.innerHTML")
 
-        def mark(self, selector: str) -> None:
-            """Tag a node, so that it can be told from one made anew."""
-            blank.evaluate("s => { document.querySelector(s).mark = s }", selector)
+    def mark(self, selector: str) -> None:
+        """Tag a node, so that it can be told from one made anew."""
+        self.page.evaluate("s => { document.querySelector(s).mark = s }", selector)
 
-        def is_same(self, selector: str, now: str = "") -> bool:
-            return blank.evaluate("([s, n]) => document.querySelector(n || s)?.mark === s", [selector, now])
+    def is_same(self, selector: str) -> bool:
+        return self.page.evaluate("s => document.querySelector(s)?.mark === s", selector)
 
-    return Panel()
+
+@pytest.fixture(scope="module")
+def panel(chromium):
+    with blank_page(chromium) as page:
+        page.evaluate("async () => { window.morph = (await import('/static/js/morph.js')).morph }")
+        yield Panel(page)
 
 
 def rows(*keys: str) -> str:
