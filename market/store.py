@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from market.quality import FLOAT_SLACK, PRICES, Flags, Floats, Ints, RawBars, ch
 KEY = ("symbol", "interval", "open_ms")
 REPLACED = "stored before the source revised it"
 DIFFERS = "differs from the stored bar"
+ROWS_A_STATEMENT = 500
 CONTEXT_BARS = 4
 CONTEXT_AGE_BARS = 48  # an older close says nothing about the next price
 DISAGREEMENT = 0.5  # fraction of shared bars above which a file is not about these bars
@@ -184,27 +186,30 @@ def _upsert(table: Table, symbol: str, interval: str, rows: RawBars, *, replace:
     brought = [name for name in table.optional if name in rows.columns and not np.isnan(rows[name]).all()]
     columns = (*table.required, *brought)
     values = [_as_parameters(rows[name], is_integer=name in table.integers) for name in columns]
-    parameters = [(symbol, interval, *row) for row in zip(rows.open_ms.tolist(), *values, strict=True)]
+    tuples = [(symbol, interval, *row) for row in zip(rows.open_ms.tolist(), *values, strict=True)]
     span = (symbol, interval, int(rows.open_ms[0]), int(rows.open_ms[-1]))
     with connection.cursor() as cursor:
-        n_before = _count(cursor, table, span)
-        cursor.executemany(_upsert_sql(table, columns, replace=replace), parameters)
-        n_written = cursor.rowcount
+        n_before, n_written = _count(cursor, table, span), 0
+        for first in range(0, len(tuples), ROWS_A_STATEMENT):
+            batch = tuples[first : first + ROWS_A_STATEMENT]
+            cursor.execute(_upsert_sql(table, columns, len(batch), replace=replace), list(chain.from_iterable(batch)))
+            n_written += cursor.rowcount
         inserted = _count(cursor, table, span) - n_before
     return {"inserted": inserted, "changed": n_written - inserted, "unchanged": len(rows) - n_written}
 
 
-def _upsert_sql(table: Table, columns: Sequence[str], *, replace: bool) -> str:
-    """Return the statement; ``replace`` says whose value stands where both have one."""
+def _upsert_sql(table: Table, columns: Sequence[str], n_rows: int, *, replace: bool) -> str:
+    """Return the statement for so many rows; ``replace`` says whose value stands where both have one."""
     pairs = [(f"{table.name}.{name}", f"excluded.{name}") for name in _quoted(columns)]
     kept = [f"COALESCE({new}, {old})" if replace else f"COALESCE({old}, {new})" for old, new in pairs]
     stored = ", ".join(old for old, _ in pairs)
     assignments = ", ".join(f"{name} = {value}" for name, value in zip(_quoted(columns), kept, strict=True))
     names = ", ".join(_quoted((*KEY, *columns)))
     places = ", ".join(["%s"] * (len(KEY) + len(columns)))
+    values = ", ".join([f"({places})"] * n_rows)
     differ = "IS NOT" if connection.vendor == "sqlite" else "IS DISTINCT FROM"  # SQLite knows the latter since 3.39
     return (
-        f"INSERT INTO {table.name} ({names}) VALUES ({places}) "  # noqa: S608  # names of our own model
+        f"INSERT INTO {table.name} ({names}) VALUES {values} "  # noqa: S608  # names of our own model
         f"ON CONFLICT ({', '.join(_quoted(KEY))}) DO UPDATE SET {assignments} "
         f"WHERE ({stored}) {differ} ({', '.join(kept)})"
     )

@@ -20,7 +20,8 @@ As a script::
     python tests/recompute_account.py BARS_DIR DEALS.json [DEALS.json ...]
 
 where a DEALS.json is ``{"balance": "100000", "spreads": {"BTCUSD": "14.58"}, "until": "2026-05-01T00:00:00+00:00",
-"deals": [{"at": …, "symbol": …, "side": "buy", "entry": "in", "volume": "0.01", "price": "76347.12", "position": 1}]}``.
+"deals": [{"at": "2026-04-29T00:00:45+00:00", "symbol": "BTCUSD", "side": "buy", "entry": "in", "volume": "0.01",
+"price": "76347.12", "position": 1}]}``.
 """
 
 from __future__ import annotations
@@ -150,20 +151,14 @@ class HourBars:
 
 def read_bars(symbol: str, paths: Iterable[Path]) -> HourBars:
     """Return the union of files' bars; AccountingError where two files disagree about an hour."""
-    frames = [pd.read_parquet(path, columns=["open_time", *PRICES]).set_index("open_time") for path in sorted(paths)]
+    frames = [pd.read_parquet(path, columns=["open_time", *PRICES]) for path in sorted(paths)]
     if not frames:
         raise AccountingError(f"no file has bars of {symbol}")
-    rows = pd.concat(frames).drop_duplicates() if len(frames) == 1 else _agreeing(symbol, pd.concat(frames))
-    return HourBars(symbol, rows.sort_index())
-
-
-def _agreeing(symbol: str, rows: pd.DataFrame) -> pd.DataFrame:
-    once = rows.reset_index().drop_duplicates()
-    twice = once["open_time"].duplicated()
-    if twice.any():
-        moment = _moment(int(once.loc[twice, "open_time"].iloc[0]))
+    rows = pd.concat(frames).drop_duplicates().set_index("open_time").sort_index()
+    if not rows.index.is_unique:
+        moment = _moment(int(rows.index[rows.index.duplicated()][0]))
         raise AccountingError(f"the files of {symbol} disagree about {moment.isoformat()}")
-    return once.set_index("open_time")
+    return HourBars(symbol, rows)
 
 
 def account_statement(

@@ -10,16 +10,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
 from ops.files import write_json
 
+PROJECT = Path(__file__).resolve().parent.parent
 STOP_WITHIN_S = 8.0
+POLL_S = 0.05
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 30.0
 HEALTHY_AFTER_S = 60.0
 
@@ -52,6 +54,11 @@ class Child:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the last process ended, negative for a signal; None while it runs or before it was started."""
+        return self._process.poll() if self._process else None
+
     def start(self) -> None:
         """Start the process and print its lines with its name in front."""
         # A session of its own: Ctrl+C in the terminal reaches only the supervisor, which stops children in order.
@@ -61,7 +68,8 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a line in another encoding must not end the reading: the pipe would fill
             start_new_session=True,
         )
         self.started_mono = time.monotonic()
@@ -79,7 +87,7 @@ class Child:
                 self._backoff_s = FIRST_BACKOFF_S
             return False
         if not self._due_mono:
-            self._show(self.spec.name, f"ended; starting again in {self._backoff_s:.0f} s")
+            self._show(self.spec.name, f"ended ({self._how()}); starting again in {self._backoff_s:.0f} s")
             self.kill()  # a qcluster killed alone leaves workers behind that go on executing
             self._due_mono = now + self._backoff_s
             self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
@@ -89,6 +97,10 @@ class Child:
         self.start()
         return True
 
+    def _how(self) -> str:
+        code = self.exit_code
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
     def ask_to_stop(self) -> None:
         """Ask the process alone, not its group: a qcluster signalled as a group hangs."""
         if self.is_running and self.pid:
@@ -97,10 +109,9 @@ class Child:
 
     def kill(self) -> None:
         """End the whole group at once."""
-        if self.pid:
-            kill_group(self.pid)
-            if self._process:
-                self._process.wait()
+        if self._process:
+            kill_group(self._process.pid)
+            self._process.wait()
 
 
 def kill_group(pgid: int) -> None:
@@ -116,7 +127,7 @@ def stop_all(children: Iterable[Child], *, within_s: float = STOP_WITHIN_S) -> N
         child.ask_to_stop()
     deadline = time.monotonic() + within_s
     while any(child.is_running for child in children) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(POLL_S)
     for child in children:
         child.kill()
 
@@ -128,33 +139,67 @@ class GroupsFile:
         self.path = path
 
     def write(self, children: Iterable[Child]) -> None:
-        groups = {
-            child.spec.name: {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
-            for child in children
-            if child.pid and psutil.pid_exists(child.pid)
-        }
-        write_json(self.path, {"supervisor": os.getpid(), "groups": groups})
+        """Keep who supervises, and the processes that lead the groups."""
+        groups = {child.spec.name: _identity(child.pid) for child in children if child.is_running and child.pid}
+        write_json(self.path, {"supervisor": _identity(os.getpid()), "groups": groups})
+
+    def is_supervised(self) -> bool:
+        """Return whether the supervisor that wrote the file is alive."""
+        return _is_same_process(self._read().get("supervisor"))
+
+    def running(self) -> dict[str, bool]:
+        """Return which of the processes in the file are alive."""
+        return {name: _is_same_process(identity) for name, identity in self._read().get("groups", {}).items()}
 
     def end_leftovers(self) -> list[str]:
         """Kill what an earlier supervisor left running, and return the names."""
-        try:
-            groups = json.loads(self.path.read_text())["groups"]
-        except (OSError, ValueError, KeyError):
-            return []
-        left = [name for name, group in groups.items() if _is_same_process(group["pid"], group["created"])]
+        groups = self._read().get("groups", {})
+        left = [name for name, identity in groups.items() if _is_left(identity)]
         for name in left:
             kill_group(groups[name]["pid"])
         self.path.unlink(missing_ok=True)
         return left
 
+    def _read(self) -> dict[str, Any]:
+        try:
+            fields = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return fields if isinstance(fields, dict) else {}
 
-def _is_same_process(pid: int, created: float) -> bool:
+
+def _identity(pid: int) -> dict[str, float]:
+    """Return what tells a process from a later one with the same number."""
     try:
-        return bool(abs(psutil.Process(pid).create_time() - created) < 1.0)
+        return {"pid": pid, "created": psutil.Process(pid).create_time()}
     except psutil.NoSuchProcess:
+        return {"pid": pid, "created": 0.0}
+
+
+def _is_same_process(identity: Mapping[str, float] | None) -> bool:
+    if not identity:
         return False
+    try:
+        return bool(abs(psutil.Process(int(identity["pid"])).create_time() - identity["created"]) < 1.0)
+    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+        return False
+
+
+def _is_left(identity: Mapping[str, float]) -> bool:
+    """Return whether the leader lives, or died and left workers of its group behind."""
+    if _is_same_process(identity):
+        return True
+    # The system gives no new process the number of a group that has members, so these are the leader's.
+    return not psutil.pid_exists(int(identity["pid"])) and any(_members(int(identity["pid"])))
+
+
+def _members(pgid: int) -> Iterator[int]:
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) == pgid:
+                yield pid
 
 
 def manage(*arguments: str) -> tuple[str, ...]:
     """Return the command line of one of our own commands."""
-    return (sys.executable, "manage.py", *arguments)
+    return (sys.executable, str(PROJECT / "manage.py"), *arguments)

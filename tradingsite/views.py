@@ -74,7 +74,7 @@ def panels(request: HttpRequest) -> JsonResponse:
     seq = last_seq()
     names = [name for name in request.GET.get("ids", "").split(",") if name in PANELS]
     sent = [panel_message(name, request.user, seq) for name in names]
-    return JsonResponse({"messages": [beat_message(seq), *sent]})
+    return JsonResponse({"messages": [beat_message(seq), *filter(None, sent)]})
 
 
 @require_POST

@@ -172,8 +172,13 @@ class BaseStrategy(BaseEstimator, ABC):
         return pd.DataFrame(columns, index=seen.index)
 
     def indicators(self, bars: pd.DataFrame | BarArrays) -> Indicators:
-        """Return what the strategy sees in ``bars``, which it checks first. Raises as ``fit``."""
-        return self._indicators_of(self._checked(bars))
+        """Return what the strategy sees in ``bars``, which it checks first. Raises as ``fit``.
+
+        On ``BarArrays`` they are kept with the bars, so that fitting and then predicting computes them once.
+        """
+        checked = self._checked(bars)
+        key = (type(self), *(getattr(self, name) for name in self.allowed))
+        return checked.derive(key, lambda: self._indicators_of(checked))
 
     def calibrate(self, indicators: Indicators, rows: Rows | None = None) -> Self:
         """Learn scales from the given rows of indicators, each as often as it is named; from all rows by default.

@@ -202,6 +202,18 @@ def test_bars_checked_once_give_what_a_frame_gives(key):
 
 
 @every_strategy
+def test_what_is_kept_with_bars_is_never_written_to_nor_mixed_up_between_parameters(key):
+    arrays = bar_arrays(make_bars(9))
+    first = small(key).fit(arrays)
+    expected = first.signal(arrays)
+    for result in (first.predict(arrays), first.signal(arrays)):
+        result.loc[:] = 1e9
+    other = small(key).set_params(vol_window=28, min_values=20).fit(arrays)
+    assert not other.signal(arrays)["v"].equals(expected["v"])
+    pd.testing.assert_frame_equal(small(key).fit(arrays).signal(arrays), expected)
+
+
+@every_strategy
 def test_predicting_and_fitting_leave_the_bars_alone(key):
     bars = make_bars(10)
     before = bars.copy()

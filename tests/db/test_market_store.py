@@ -129,6 +129,15 @@ def test_a_file_that_disagrees_about_taker_volume_fills_nothing_from_that_row():
     assert Kline.objects.exclude(quote_volume=None).count() == 3
 
 
+def test_a_files_rounded_extra_column_does_not_replace_the_stored_one():
+    store(make_raw(3, quote_volume=[1.23456, 2.34567, 3.45678]))
+
+    stored = store(make_raw(3, quote_volume=[1.23, 2.35, 3.46]), replace=False)
+
+    assert counts(stored) == (0, 0, 3, 0)
+    assert list(Kline.objects.values_list("quote_volume", flat=True)) == [1.23456, 2.34567, 3.45678]
+
+
 def test_a_file_about_other_bars_is_refused_whole():
     store(make_raw(48))
 

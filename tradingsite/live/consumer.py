@@ -77,7 +77,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def _send(self, names: set[str], seq: int) -> None:
         for name in sorted(names):
-            await self.send_json(await database_sync_to_async(panel_message)(name, self.scope["user"], seq))
+            message = await database_sync_to_async(panel_message)(name, self.scope["user"], seq)
+            if message:
+                await self.send_json(message)
 
     async def _tell(self, news: News) -> None:
         """Say a new alert at once, in words."""

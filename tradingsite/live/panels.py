@@ -17,16 +17,15 @@ def build_panel(name: str, user: User) -> Any:
     return import_string(PANELS[name].build)(user)
 
 
-def render_panel(name: str, user: User) -> str:
-    """Return a panel's HTML."""
-    return render_to_string(PANELS[name].template, {"panel": build_panel(name, user)})
-
-
-def panel_message(name: str, user: User, seq: int) -> dict[str, Any]:
-    """Return the message that replaces a panel on an open page."""
+def panel_message(name: str, user: User, seq: int) -> dict[str, Any] | None:
+    """Return the message that replaces a panel on an open page, None when there is nothing to show in it."""
+    panel = build_panel(name, user)
+    if panel is None:
+        return None
     seen = account_state()
     at = seen.read_at.isoformat() if seen else None
-    return {"type": "panel", "id": name, "seq": seq, "html": render_panel(name, user), "at": at}
+    html = render_to_string(PANELS[name].template, {"panel": panel})
+    return {"type": "panel", "id": name, "seq": seq, "html": html, "at": at}
 
 
 def beat_message(seq: int) -> dict[str, Any]:

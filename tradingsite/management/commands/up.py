@@ -12,21 +12,32 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils.module_loading import import_string
 
 from ops.command import DeskCommand, Outcome
 from ops.errors import ExitCode
-from tradingsite import supervisor
-from tradingsite.demo import is_loaded, load_demo
+from ops.schedules import sync_schedules
+from tradingsite import demo, supervisor
 from tradingsite.supervisor import Supervisor
 
 PRINTING = threading.Lock()
 
 
-def show(name: str, line: str) -> None:
-    """Print a process's line with its name in front, whole."""
-    with PRINTING:
-        sys.stdout.write(f"{name:>9} │ {line}\n")
-        sys.stdout.flush()
+class Printer:
+    """Prints a process's lines with its name in front, whole, for as long as somebody reads them."""
+
+    def __init__(self, *, to_stderr: bool) -> None:
+        self._stream = sys.stderr if to_stderr else sys.stdout
+        if hasattr(self._stream, "reconfigure"):
+            self._stream.reconfigure(errors="replace")  # a terminal without our signs is no reason to stop trading
+
+    def __call__(self, name: str, line: str) -> None:
+        with PRINTING:
+            try:
+                self._stream.write(f"{name:>9} │ {line}\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                pass  # the reader went away (`up | head`); the log files have everything
 
 
 class Command(DeskCommand):
@@ -46,40 +57,48 @@ class Command(DeskCommand):
 
     def run(self, **options: Any) -> Outcome:
         _choose_replay(options["replay"])
-        call_command("migrate", verbosity=0)
-        call_command("sync_schedules", verbosity=0)
-        call_command("collectstatic", verbosity=0, interactive=False)
-        boss = Supervisor(show=show)
-        boss.listen_for_stop()
-        boss.end_leftovers()
-        try:
-            self._bring_up(boss)
-            boss.watch()
-        finally:
-            show("up", "stopping")
-            boss.stop()
+        self.show = Printer(to_stderr=options["json"])
+        with supervisor.alone():
+            boss = Supervisor(show=self.show)
+            boss.listen_for_stop()
+            boss.end_leftovers()
+            supervisor.require_free_port()
+            _prepare()
+            try:
+                self._bring_up(boss)
+                boss.watch()
+            finally:
+                self.show("up", "stopping")
+                boss.stop()
         return Outcome(data={}, text="stopped")
 
     def _bring_up(self, boss: Supervisor) -> None:
         for path in _published():
             path.unlink(missing_ok=True)  # what an earlier start published is not the answer of this one
-        boss.start(supervisor.outside_world())
+        boss.start_world()
         if settings.TRADING_MODE == "demo":
             boss.wait_until("the simulator", _simulator_answers)
-            if not is_loaded():
-                show("up", "first start: bringing in history and fitting models")
-            load_demo(say=lambda line: show("up", line))
-        boss.start(supervisor.desk())
+            with boss.interruptible():
+                demo.load_demo(say=lambda line: self.show("up", line))
+        boss.start_desk()
         boss.wait_until("the site", supervisor.is_site_up)
         self._say_where()
 
     def _say_where(self) -> None:
         address = supervisor.site_address()
-        password = Path(settings.STATE_DIR) / "demo-password"
-        if settings.TRADING_MODE == "demo" and password.exists():
-            show("up", f"open {address}  user admin  password {password.read_text().strip()}")
+        if settings.TRADING_MODE == "demo" and demo.password_file().exists():
+            password = demo.password_file().read_text().strip()
+            self.show("up", f"open {address}  user {demo.ADMIN}  password {password}")
         else:
-            show("up", f"open {address}")
+            self.show("up", f"open {address}")
+
+
+def _prepare() -> None:
+    """Bring database and static files to the state of the code."""
+    call_command("migrate", verbosity=0)
+    demo.refuse_mixed_data()
+    sync_schedules(import_string(settings.SCHEDULES))
+    call_command("collectstatic", verbosity=0, interactive=False)
 
 
 def _simulator_answers() -> bool:
