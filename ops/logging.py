@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CONSOLE = "<level>{level: <7}</level> {time:HH:mm:ss.SSS} {name}: {message} {extra}"
 FILE = "{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level} {process} {name}:{line} {message} {extra}"
 HIDDEN = "•••"
+# What talks of every task or request, which the runs' rows and our own lines tell better.
+QUIETER = {"django-q": logging.WARNING, "uvicorn.access": logging.WARNING, "numba": logging.WARNING}
 
 
 class StandardLibraryHandler(logging.Handler):
@@ -59,3 +61,5 @@ def configure_logging(process: str, *, folder: Path, secrets: tuple[str, ...] = 
         delay=True,
     )
     logging.basicConfig(handlers=[StandardLibraryHandler()], level=logging.INFO, force=True)
+    for name, level in QUIETER.items():
+        logging.getLogger(name).setLevel(level)

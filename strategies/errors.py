@@ -16,17 +16,25 @@ A strategy that was not fitted raises scikit-learn's ``NotFittedError``; bars th
 
 from __future__ import annotations
 
+from ops.errors import DeskError, ExitCode
 
-class StrategyError(Exception):
+
+class StrategyError(DeskError):
     """The base of all errors of strategies."""
+
+    exit_code = ExitCode.DATA
 
 
 class UnknownStrategyError(StrategyError, LookupError):
     """A key that is not in ``STRATEGIES``."""
 
+    exit_code = ExitCode.USAGE
+
 
 class ParameterError(StrategyError, ValueError):
     """A parameter outside what is allowed, or one that the strategy does not have."""
+
+    exit_code = ExitCode.USAGE
 
 
 class MissingColumnError(StrategyError):

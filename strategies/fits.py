@@ -14,7 +14,7 @@ from loguru import logger
 from market.errors import BarsError
 from ops.errors import DeskError, ExitCode
 from strategies.default_plan import PlannedModel
-from strategies.errors import HistoryError, MissingColumnError, ParameterError, StrategyError, UnknownStrategyError
+from strategies.errors import ParameterError, StrategyError
 from strategies.estimators import build
 
 if TYPE_CHECKING:
@@ -170,8 +170,4 @@ def _failure(planned: PlannedModel, error: Exception) -> Failure:
 
 def exit_code_of(error: Exception) -> ExitCode:
     """Return how a command that failed of nothing but this error ends."""
-    if isinstance(error, HistoryError | MissingColumnError):
-        return ExitCode.DATA
-    if isinstance(error, UnknownStrategyError | ParameterError):
-        return ExitCode.USAGE
     return ExitCode(getattr(error, "exit_code", ExitCode.FAILED))

@@ -166,6 +166,9 @@ Q_CLUSTER = {
     },
 }
 
+# loguru is configured in ops.apps; django-q2 talks of every task, which the runs' rows and our own log do better.
+LOGGING_CONFIG = None
+
 SCHEDULES = "tradingsite.wiring.SCHEDULES"
 
 LANGUAGE_CODE = "en-us"

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
 from execution.models import Decision, FillRecord, Intent
 from execution.planning.orders import AccountSnapshot
@@ -31,6 +32,9 @@ from strategies import registry
 from tests import recompute_account
 from tests.desk import Desk, SteppedClock, open_desk
 from tests.fits_builders import run_command
+
+# The mark asks for the test database; the course itself runs before any test's transaction.
+pytestmark = pytest.mark.django_db
 
 BEGIN, END = datetime(2026, 4, 29, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)  # the last 48 hours of the files
 COINS = ("BTC", "ETH", "BNB")
@@ -106,25 +110,27 @@ def files(trading_data):
 
 @pytest.fixture(scope="module", params=COURSES, ids=lambda course: course.margin_mode)
 def replayed(request, files, tmp_path_factory, django_db_setup, django_db_blocker):
-    """Run a course once, for all that is asked of it."""
+    """Run a course once, for all that is asked of it; what it stored is gone before the first question."""
+    course = request.param
     with django_db_blocker.unblock():
+        assert connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"], "this empties the database"
         try:
-            yield _replay(request.param, files, tmp_path_factory.mktemp(request.param.margin_mode))
+            return _replay(course, files, tmp_path_factory.mktemp(course.margin_mode))
         finally:
             call_command("flush", verbosity=0, interactive=False)
 
 
 def _replay(course: Course, files: dict[str, tuple[Path, Path]], folder: Path) -> Replayed:
-    replay = tuple(str(path) for paths in files.values() for path in paths)
+    world = {"replay": tuple(str(path) for paths in files.values() for path in paths)}
     begin = END - HOUR * course.n_slots
-    with open_desk(folder, start=begin, replay=replay, margin_mode=course.margin_mode) as desk:
-        with clock.use(MovingClock(desk.clock.path)):
-            done = _begun(course, files, folder, desk)
-            for hour in done.slots:
-                _run_slot(desk, hour, done)
-            _ask_signal(desk, done)
-            control.step(END)
-            _look(desk, done)
+    opened = open_desk(folder, start=begin, margin_mode=course.margin_mode, **world)
+    with opened as desk, clock.use(MovingClock(desk.clock.path)):
+        done = _begun(course, files, folder, desk)
+        for hour in done.slots:
+            _run_slot(desk, hour, done)
+        _ask_signal(desk, done)
+        control.step(END)
+        _look(desk, done)
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -32,12 +33,10 @@ class Printer:
             self._stream.reconfigure(errors="replace")  # a terminal without our signs is no reason to stop trading
 
     def __call__(self, name: str, line: str) -> None:
-        with PRINTING:
-            try:
-                self._stream.write(f"{name:>9} │ {line}\n")
-                self._stream.flush()
-            except (OSError, ValueError):
-                pass  # the reader went away (`up | head`); the log files have everything
+        # When the reader went away (`up | head`) the desk goes on; the log files have everything.
+        with PRINTING, contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{name:>9} │ {line}\n")
+            self._stream.flush()
 
 
 class Command(DeskCommand):
@@ -73,8 +72,9 @@ class Command(DeskCommand):
         return Outcome(data={}, text="stopped")
 
     def _bring_up(self, boss: Supervisor) -> None:
-        for path in _published():
-            path.unlink(missing_ok=True)  # what an earlier start published is not the answer of this one
+        if supervisor.outside_world():  # a terminal that somebody else serves keeps its file
+            for path in _published():
+                path.unlink(missing_ok=True)  # what an earlier start published is not the answer of this one
         boss.start_world()
         if settings.TRADING_MODE == "demo":
             boss.wait_until("the simulator", _simulator_answers)
