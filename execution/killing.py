@@ -27,15 +27,14 @@ POLL_S = 0.1
 def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str, Any]:
     """Latch, then wait until the broker confirmed that we are flat, closing ourselves if nobody else does."""
     event = killswitch.latch(actor, cause=cause)
-    deadline = clock.mono() + timeout_s
-    while clock.mono() < deadline:
-        event.refresh_from_db()
-        if event.flat_at:
-            break
+    deadline, trouble = clock.mono() + timeout_s, ""
+    while clock.mono() < deadline and not event.flat_at:
         if heartbeats.age_s("sentinel") > SENTINEL_GONE_AFTER_S:
-            _flatten_here(event)
-        else:
-            clock.sleep(POLL_S)
+            before, trouble = trouble, _flatten_here(event)
+            if trouble and trouble != before:
+                logger.error("the kill could not close everything yet: {}", trouble)
+        clock.sleep(POLL_S)
+        event.refresh_from_db()
     return kill_state(event)
 
 
@@ -52,13 +51,14 @@ def see_it_through() -> None:
     )
 
 
-def _flatten_here(event: KillEvent) -> None:
+def _flatten_here(event: KillEvent) -> str:
+    """Close what is open from this process; return what stood in the way, empty when nothing did."""
     try:
         with the_broker(patient=False) as broker:
             flatten_round(broker, current_account(broker.account()), event)
     except (ExecutionError, TerminalError, DatabaseError) as error:
-        logger.error("the kill could not close everything yet: {}", error)
-        clock.sleep(POLL_S)
+        return str(error)
+    return ""
 
 
 def kill_state(event: KillEvent) -> dict[str, Any]:

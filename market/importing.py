@@ -14,9 +14,10 @@ from market.feeds.server_time import server_to_utc_ms
 from market.files import BarFile, read_bar_file
 from market.intervals import INTERVAL_MS, MINUTE_MS, NO_TIME
 from market.models import Symbol
-from market.quality import Ints, RawBars
-from market.store import TABLES, Stored, quarantine, store_rows
+from market.raw import Ints, RawBars
+from market.store import Stored, quarantine, store_rows
 from market.symbols import get_symbol
+from market.tables import TABLES
 from ops.clock import wall_now
 from ops.live import announce
 

@@ -15,9 +15,9 @@ from market.connections import feed_config, market_now_ms
 from market.feeds.binance import BinanceFeed
 from market.intervals import DAY_MS, newest_closed_open_ms, require_interval
 from market.models import RecentTrade, from_ms
-from market.quality import Ints
+from market.raw import Ints
 from market.reading import read_klines
-from market.store import KLINES
+from market.tables import KLINES
 from market.updating import bring
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from django.db import connection
 from market.errors import DataMissingError
 from market.intervals import require_interval
 from market.models import from_ms
-from market.quality import Floats, Ints
-from market.store import KLINES, RATES, Table
+from market.raw import Floats, Ints
 from market.symbols import get_symbol
+from market.tables import KLINES, RATES, Table
 from ops.clock import market_now
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from market.connections import market_now_ms
 from market.intervals import INTERVAL_MS, bars_behind
 from market.models import QuarantinedRow, Symbol, from_ms
 from market.quality import check_rows, find_gaps
-from market.store import TABLES, stored_rows
 from market.symbols import chosen_symbols
+from market.tables import TABLES, stored_rows
 from market.updating import DESK_INTERVAL, STALE_AFTER_BARS
 from ops.clock import ClockMissingError
 

@@ -15,10 +15,11 @@ from market.errors import MarketError
 from market.feeds import BarFeed
 from market.intervals import INTERVAL_MS, bars_behind
 from market.models import Symbol, from_ms
-from market.quality import RawBars
+from market.raw import RawBars
 from market.reading import last_open_ms
-from market.store import TABLES, Stored, store_rows
+from market.store import Stored, store_rows
 from market.symbols import chosen_symbols, get_symbol
+from market.tables import TABLES
 from ops.alerts import raise_alert, resolve_alert
 from ops.errors import ExitCode
 from ops.live import announce

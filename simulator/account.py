@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from simulator import constants as mt5
+from simulator.errors import SimConfigError
 from simulator.ledger import ZERO, AccountRow, Deal, Ledger, Order, Position, changed
 from simulator.money import commission, margin_of_side, profit
 from simulator.settlement import Fill, settle
@@ -82,7 +83,7 @@ class Account:
 
     Raises
     ------
-    ValueError
+    SimConfigError
         If the ledger holds an account of the other margin mode, or a symbol's profit is not in dollars.
     """
 
@@ -91,7 +92,7 @@ class Account:
     ) -> None:
         foreign = [s.name for s in market.symbols.values() if s.currency_profit != CURRENCY]
         if foreign:
-            raise ValueError(f"symbols of a {CURRENCY} account must earn {CURRENCY}: {', '.join(foreign)} do not")
+            raise SimConfigError(f"symbols of a {CURRENCY} account must earn {CURRENCY}: {', '.join(foreign)} do not")
         self.ledger = ledger
         self.market = market
         self.now_ms = ledger.meta("advanced_ms") or now_ms  # what was missed since is lived through by advance()
@@ -99,7 +100,11 @@ class Account:
         self.limit_orders = LIMIT_ORDERS
         row = ledger.account() or self._opened(MARGIN_MODES[margin_mode], Decimal(str(balance)))
         if row.margin_mode != MARGIN_MODES[margin_mode]:
-            raise ValueError(f"the ledger's account is not {margin_mode}: remove its file or set the margin mode back")
+            other = next(mode for mode in MARGIN_MODES if mode != margin_mode)
+            raise SimConfigError(
+                f"SIM_MARGIN_MODE={margin_mode}, but the account in the ledger is {other}: "
+                "set it back, use another STATE_DIR, or delete the ledger to start anew"
+            )
         self.row = row
         self.leverage = leverage  # not in the ledger: brokers change that of open accounts, so may a setting
 

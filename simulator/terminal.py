@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,14 +44,18 @@ class SimTerminal:
         """Show a world, with no client connected; its account goes on where its ledger ends."""
         self.unmount()
         config = world.config
-        self._account = Account(
-            Ledger(world.ledger_path),
-            world.market,
-            world.clock.now_ms(),
-            margin_mode=config.margin_mode,
-            balance=config.balance,
-            leverage=config.leverage,
-        )
+        ledger = Ledger(world.ledger_path)
+        with ExitStack() as undo:
+            undo.callback(ledger.close)
+            self._account = Account(
+                ledger,
+                world.market,
+                world.clock.now_ms(),
+                margin_mode=config.margin_mode,
+                balance=config.balance,
+                leverage=config.leverage,
+            )
+            undo.pop_all()
         self.world = world
         self.selected = set(world.market.symbols)
 
@@ -100,8 +105,9 @@ class SimTerminal:
             On another login or server, or a wrong password.
         """
         row = self.account().row
+        given = read_str("password", password or row.password).encode()
         right = login in (None, row.login) and server in (None, "", row.server)
-        if not right or not hmac.compare_digest(password or row.password, row.password):
+        if not right or not hmac.compare_digest(given, row.password.encode()):
             raise TerminalCallError(mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
         self.connected = True
         return True

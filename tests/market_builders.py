@@ -16,7 +16,7 @@ import numpy as np
 
 from market.feeds import FeedConfig
 from market.feeds.mt5 import Mt5Feed
-from market.quality import RawBars
+from market.raw import RawBars
 from ops.clock import SystemClock
 
 HOUR_MS = 3_600_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-from market.quality import RawBars
+from market.raw import RawBars
 
 Kind = Literal["rates", "klines"]
 

@@ -22,7 +22,7 @@ from market.feeds.binance_replies import (
 from market.feeds.pause import Pause
 from market.feeds.rest import RestClient, open_session
 from market.intervals import DAY_MS, INTERVAL_MS, require_interval
-from market.quality import RawBars, joined, no_rows
+from market.raw import RawBars, joined, no_rows
 
 PUBLIC_BASE = "https://api.binance.com"
 RUN_FILE = "binance.json"

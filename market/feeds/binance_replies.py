@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from market.errors import FeedReplyError
-from market.quality import RawBars, no_rows
+from market.raw import RawBars, no_rows
 
 KLINE_COLUMNS = (  # after the open time, in the order of the reply
     "open",

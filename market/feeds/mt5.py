@@ -15,7 +15,7 @@ from market.errors import FeedReplyError, FeedUnavailableError
 from market.feeds.base import FeedConfig, Kind
 from market.feeds.server_time import check_offset, server_to_utc_ms
 from market.intervals import INTERVAL_MS, NO_TIME
-from market.quality import Floats, Ints, RawBars, no_rows
+from market.raw import Floats, Ints, RawBars, no_rows
 from market.terminal.errors import TerminalError
 
 Rates = NDArray[np.void]

@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 
 from market.models import Bar, Kline, QuarantinedRow, Symbol
 from market.services import default_symbols, joined_bars, read_klines
-from market.store import KLINES, RATES, store_rows
+from market.store import store_rows
+from market.tables import KLINES, RATES
 from ops import clock
 from tests.market_builders import HOUR_MS, MONDAY, StoppedClock, make_raw
 

@@ -11,7 +11,8 @@ from market.bars import as_bars
 from market.errors import DataMissingError, UnknownSymbolError
 from market.models import Bar, Symbol
 from market.services import default_symbols, get_binance_symbol, joined_bars, read_klines, read_mtbars
-from market.store import KLINES, RATES, store_rows
+from market.store import store_rows
+from market.tables import KLINES, RATES
 from ops import clock
 from tests.market_builders import HOUR, HOUR_MS, MONDAY, StoppedClock, change, make_raw
 
@@ -119,7 +120,7 @@ def test_an_unknown_symbol_names_the_known_ones():
 def test_no_bars_are_an_error_that_says_what_to_do():
     default_symbols()
 
-    with pytest.raises(DataMissingError, match="run `manage.py data_update`"):
+    with pytest.raises(DataMissingError, match=r"run `manage\.py data_update`"):
         joined_bars("BTCUSD")
     assert len(read_mtbars("BTCUSD")) == 0
     assert len(read_klines("BTCUSDT")) == 0

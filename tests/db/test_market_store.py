@@ -8,8 +8,9 @@ from django.db import IntegrityError
 
 from market.errors import BarsError
 from market.models import Bar, Kline, QuarantinedRow
-from market.quality import joined
-from market.store import KLINES, RATES, store_rows
+from market.raw import joined
+from market.store import store_rows
+from market.tables import KLINES, RATES
 from tests.market_builders import HOUR_MS, MONDAY, change, make_raw
 
 pytestmark = pytest.mark.django_db

@@ -310,7 +310,7 @@ def test_our_own_limit_is_a_limit_and_no_failure(rest, wall):
 
 def test_the_demo_asks_the_published_exchange_and_never_the_real_one(rest, tmp_path):
     config = FeedConfig(now_ms=lambda: MONDAY, run_dir=tmp_path, state_dir=tmp_path, is_demo=True)
-    with pytest.raises(FeedUnavailableError, match="manage.py simulator"):
+    with pytest.raises(FeedUnavailableError, match=r"manage\.py simulator"):
         BinanceFeed.open(config)
 
     host, port = rest.url.removeprefix("http://").split(":")

@@ -162,7 +162,7 @@ def test_bars_longer_than_an_hour_are_refused_because_they_follow_the_servers_da
 def test_no_published_terminal_is_an_unavailable_feed(tmp_path):
     config = FeedConfig(now_ms=lambda: 0, run_dir=tmp_path, state_dir=tmp_path)
 
-    with pytest.raises(FeedUnavailableError, match="manage.py terminal"):
+    with pytest.raises(FeedUnavailableError, match=r"manage\.py terminal"):
         open_feed("mt5", config)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from market.intervals import INTERVAL_MS, bars_behind, newest_closed_open_ms
-from market.quality import RawBars, check_rows, find_gaps, joined
+from market.quality import check_rows, find_gaps
+from market.raw import RawBars, joined
 from tests.market_builders import HOUR_MS, MONDAY, change, make_raw, ms
 
 
@@ -149,7 +150,7 @@ def test_gaps_say_where_and_how_many():
 
 
 def test_an_unknown_interval_says_which_are_known():
-    with pytest.raises(ValueError, match="must be one of 1m, .*, was '7m'"):
+    with pytest.raises(ValueError, match=r"must be one of 1m, .*, was '7m'"):
         check_rows(make_raw(1), interval="7m")
 
 
