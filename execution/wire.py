@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import numpy as np
 from django.conf import settings
 
 from execution.brokers import connect
 from execution.brokers.base import Broker
 from execution.brokers.mt5_session import Mt5Login
-from market.feeds.server_time import server_to_utc_ms
+from market.feeds.server_time import server_moment_to_utc_ms
 from market.terminal.client import Terminal, open_terminal
 from ops import clock
 
@@ -51,9 +50,10 @@ def connect_broker(*, patient: bool = True) -> Broker:
 
 
 def server_seconds_to_utc(seconds: int) -> datetime:
-    """Return the aware UTC time of a reading of the broker's server clock."""
-    [utc_ms] = server_to_utc_ms(np.array([seconds], dtype=np.int64), settings.MT5_TZ)
-    return datetime.fromtimestamp(int(utc_ms) / 1000, UTC)
+    """Return the aware UTC time of a reading of the broker's server clock; shown twice, the one near now."""
+    near_ms = int(clock.market_now().timestamp() * 1000)
+    utc_ms = server_moment_to_utc_ms(seconds, settings.MT5_TZ, near_ms=near_ms)
+    return datetime.fromtimestamp(utc_ms / 1000, UTC)
 
 
 @contextmanager

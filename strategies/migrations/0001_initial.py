@@ -11,85 +11,192 @@ import strategies.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('market', '0001_initial'),
+        ("market", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HistoricalPlanRow',
+            name="HistoricalPlanRow",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('strategy', models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
-                ('params', models.JSONField(blank=True, default=dict, help_text='what differs from the defaults, like {"fast_ema_window": 24}')),
-                ('variant', models.CharField(editable=False, help_text='a stable name made of params', max_length=255)),
-                ('strat_weight', models.FloatField(help_text='share of capital, 0.05 is 5 %; a fitted model keeps the weight that it was fitted with', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('is_enabled', models.BooleanField(default=True, help_text='fitted, and traded once fitted; switched off, its models stop trading at once')),
-                ('position', models.PositiveIntegerField(default=0, help_text='place in lists, smallest first')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
+                ("strategy", models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
+                (
+                    "params",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='what differs from the defaults, like {"fast_ema_window": 24}',
+                    ),
+                ),
+                ("variant", models.CharField(editable=False, help_text="a stable name made of params", max_length=255)),
+                (
+                    "strat_weight",
+                    models.FloatField(
+                        help_text="share of capital, 0.05 is 5 %; a fitted model keeps the weight that it was fitted with",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "is_enabled",
+                    models.BooleanField(
+                        default=True,
+                        help_text="fitted, and traded once fitted; switched off, its models stop trading at once",
+                    ),
+                ),
+                ("position", models.PositiveIntegerField(default=0, help_text="place in lists, smallest first")),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical plan row',
-                'verbose_name_plural': 'historical plan rows',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical plan row",
+                "verbose_name_plural": "historical plan rows",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='PlanRow',
+            name="PlanRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('strategy', models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
-                ('params', models.JSONField(blank=True, default=dict, help_text='what differs from the defaults, like {"fast_ema_window": 24}')),
-                ('variant', models.CharField(editable=False, help_text='a stable name made of params', max_length=255)),
-                ('strat_weight', models.FloatField(help_text='share of capital, 0.05 is 5 %; a fitted model keeps the weight that it was fitted with', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('is_enabled', models.BooleanField(default=True, help_text='fitted, and traded once fitted; switched off, its models stop trading at once')),
-                ('position', models.PositiveIntegerField(default=0, help_text='place in lists, smallest first')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("strategy", models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
+                (
+                    "params",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='what differs from the defaults, like {"fast_ema_window": 24}',
+                    ),
+                ),
+                ("variant", models.CharField(editable=False, help_text="a stable name made of params", max_length=255)),
+                (
+                    "strat_weight",
+                    models.FloatField(
+                        help_text="share of capital, 0.05 is 5 %; a fitted model keeps the weight that it was fitted with",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "is_enabled",
+                    models.BooleanField(
+                        default=True,
+                        help_text="fitted, and traded once fitted; switched off, its models stop trading at once",
+                    ),
+                ),
+                ("position", models.PositiveIntegerField(default=0, help_text="place in lists, smallest first")),
             ],
             options={
-                'ordering': ['position', 'id'],
-                'constraints': [models.UniqueConstraint(fields=('strategy', 'variant'), name='planrow_once'), models.CheckConstraint(condition=models.Q(('strat_weight__gte', 0.0), ('strat_weight__lte', 1.0)), name='planrow_weight_is_a_fraction')],
+                "ordering": ["position", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("strategy", "variant"), name="planrow_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("strat_weight__gte", 0.0), ("strat_weight__lte", 1.0)),
+                        name="planrow_weight_is_a_fraction",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FittedModel',
+            name="FittedModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('strategy', models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
-                ('variant', models.CharField(max_length=255)),
-                ('version', models.PositiveIntegerField(help_text='counts from 1 within symbol, strategy and variant')),
-                ('status', models.CharField(choices=[('candidate', 'Candidate'), ('shadow', 'Shadow'), ('active', 'Active'), ('retired', 'Retired')], default='candidate', max_length=10)),
-                ('params', models.JSONField(help_text='all of them, defaults too')),
-                ('fitted', models.JSONField(help_text='what fitting learned, by attribute')),
-                ('metrics', models.JSONField(default=dict, help_text='in-sample at full weight, no costs: pnl volatility and Sharpe a year of 365 days, turnover a day')),
-                ('strat_weight', models.FloatField(help_text='share of capital that it was fitted with')),
-                ('fit_from', models.DateTimeField(help_text='open time of the first bar')),
-                ('fit_to', models.DateTimeField(help_text='open time of the last bar')),
-                ('n_bars', models.PositiveIntegerField()),
-                ('data_hash', models.CharField(help_text='SHA-256 of the bars', max_length=64)),
-                ('columns', models.JSONField(help_text='what it reads, in order, as [name, source]')),
-                ('libraries', models.JSONField(help_text='versions that wrote the file')),
-                ('commit', models.CharField(blank=True, max_length=60)),
-                ('seconds', models.FloatField(help_text='that the fit took')),
-                ('fitted_by', models.CharField(max_length=150)),
-                ('note', models.TextField(blank=True)),
-                ('path', models.CharField(help_text='of the folder, relative to MODEL_DIR', max_length=300, unique=True)),
-                ('sha256', models.CharField(help_text='of model.joblib', max_length=64)),
-                ('created_at', models.DateTimeField(default=ops.clock.wall_now)),
-                ('symbol', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='fitted_models', to='market.symbol')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("strategy", models.CharField(choices=strategies.models.strategy_choices, max_length=40)),
+                ("variant", models.CharField(max_length=255)),
+                ("version", models.PositiveIntegerField(help_text="counts from 1 within symbol, strategy and variant")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("candidate", "Candidate"),
+                            ("shadow", "Shadow"),
+                            ("active", "Active"),
+                            ("retired", "Retired"),
+                        ],
+                        default="candidate",
+                        max_length=10,
+                    ),
+                ),
+                ("params", models.JSONField(help_text="all of them, defaults too")),
+                ("fitted", models.JSONField(help_text="what fitting learned, by attribute")),
+                (
+                    "metrics",
+                    models.JSONField(
+                        default=dict,
+                        help_text="in-sample at full weight, no costs: pnl volatility and Sharpe a year of 365 days, turnover a day",
+                    ),
+                ),
+                ("strat_weight", models.FloatField(help_text="share of capital that it was fitted with")),
+                ("fit_from", models.DateTimeField(help_text="open time of the first bar")),
+                ("fit_to", models.DateTimeField(help_text="open time of the last bar")),
+                ("n_bars", models.PositiveIntegerField()),
+                ("data_hash", models.CharField(help_text="SHA-256 of the bars", max_length=64)),
+                ("columns", models.JSONField(help_text="what it reads, in order, as [name, source]")),
+                ("libraries", models.JSONField(help_text="versions that wrote the file")),
+                ("commit", models.CharField(blank=True, max_length=60)),
+                ("seconds", models.FloatField(help_text="that the fit took")),
+                ("fitted_by", models.CharField(max_length=150)),
+                ("note", models.TextField(blank=True)),
+                (
+                    "path",
+                    models.CharField(help_text="of the folder, relative to MODEL_DIR", max_length=300, unique=True),
+                ),
+                ("sha256", models.CharField(help_text="of model.joblib", max_length=64)),
+                ("created_at", models.DateTimeField(default=ops.clock.wall_now)),
+                (
+                    "symbol",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="fitted_models", to="market.symbol"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['symbol', 'strategy', 'variant', '-version'],
-                'constraints': [models.UniqueConstraint(fields=('symbol', 'strategy', 'variant', 'version'), name='fittedmodel_version_once'), models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('symbol', 'strategy', 'variant'), name='one_active_model_per_slot'), models.CheckConstraint(condition=models.Q(('version__gte', 1)), name='fittedmodel_versions_from_1'), models.CheckConstraint(condition=models.Q(('fit_from__lte', models.F('fit_to')), ('n_bars__gte', 1)), name='fittedmodel_has_bars'), models.CheckConstraint(condition=models.Q(('status__in', ['candidate', 'shadow', 'active', 'retired'])), name='fittedmodel_known_status'), models.CheckConstraint(condition=models.Q(('strat_weight__gte', 0.0)), name='fittedmodel_weight_not_negative')],
+                "ordering": ["symbol", "strategy", "variant", "-version"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("symbol", "strategy", "variant", "version"), name="fittedmodel_version_once"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("status", "active")),
+                        fields=("symbol", "strategy", "variant"),
+                        name="one_active_model_per_slot",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("version__gte", 1)), name="fittedmodel_versions_from_1"),
+                    models.CheckConstraint(
+                        condition=models.Q(("fit_from__lte", models.F("fit_to")), ("n_bars__gte", 1)),
+                        name="fittedmodel_has_bars",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["candidate", "shadow", "active", "retired"])),
+                        name="fittedmodel_known_status",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("strat_weight__gte", 0.0)), name="fittedmodel_weight_not_negative"
+                    ),
+                ],
             },
         ),
     ]
