@@ -208,7 +208,8 @@ def describe(
     decided: Decided, *, plan: Plan | None = None, verdict: str = "", blocker: str = "", legs: Sequence[Any] = ()
 ) -> SymbolReport:
     """Return a decision as commands and pages show it."""
-    sizing = decided.sizing
+    sizing, spec = decided.sizing, decided.spec
+    grid = {"price": str(decided.quote.mid), "volume_step": str(spec.volume_step), "digits": spec.digits}
     return SymbolReport(
         symbol=decided.symbol,
         verdict=verdict or "hold",
@@ -220,7 +221,7 @@ def describe(
         all_in_lots=sizing.all_in_lots,
         target_lots=sizing.target_lots,
         current_lots=plan.current_lots if plan else None,
-        sizing={name: _plain(value) for name, value in asdict(sizing).items()} | {"price": str(decided.quote.mid)},
+        sizing={name: _plain(value) for name, value in asdict(sizing).items()} | grid,
         scene=plan.scene if plan else "",
         legs=list(legs),
     )

@@ -44,8 +44,6 @@ BALANCE, CAPITAL = Decimal(100_000), Decimal(10_000) / len(COINS)
 STEP = Decimal("0.01")
 # Three hundredths of a per cent of each file's median close (48,761.625, 2,411.05, 422.6), in whole points.
 SPREADS = {"BTCUSD": Decimal("14.63"), "ETHUSD": Decimal("0.72"), "BNBUSD": Decimal("0.1268")}
-# New York put its clock back at 06:00 UTC: the server showed an hour twice, and one bar of MetaTrader lasts for both.
-SHOWN_TWICE = datetime(2025, 11, 2, 5, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +88,11 @@ class Replayed:
 
 
 class MovingClock(SteppedClock):
-    """A stepped clock on which both times go on while somebody waits: the market's and the machine's."""
+    """A stepped clock on which the market goes on while somebody waits."""
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
         control.step(self.market_now() + timedelta(seconds=seconds))
-
-    def sleep_until(self, moment: datetime) -> None:
-        """Let both times pass until a moment of the market."""
-        self.sleep((moment - self.market_now()).total_seconds())
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +124,12 @@ def _replay(course: Course, files: dict[str, tuple[Path, Path]], folder: Path) -
     world = {"replay": tuple(str(path) for paths in files.values() for path in paths)}
     begin = END - HOUR * course.n_slots
     opened = open_desk(folder, start=begin, margin_mode=course.margin_mode, **world)
-    with opened as desk, clock.use(MovingClock(desk.clock.path)) as moving:
+    with opened as desk, clock.use(MovingClock(desk.clock.path)):
         done = _begun(course, files, folder, desk)
         for hour in done.slots:
-            moving.sleep_until(slot_of(hour, SlotRule()).at - timedelta(seconds=1))
-            _run_slot(desk, done)
+            _run_slot(desk, hour, done)
         _ask_signal(desk, done)
-        moving.sleep_until(END)
+        control.step(END)
         _look(desk, done)
     return done
 
@@ -168,8 +161,9 @@ def _succeeded(command: str, *arguments: str) -> dict[str, Any]:
     return document["data"]
 
 
-def _run_slot(desk: Desk, done: Replayed) -> None:
-    """Run the next slot's session, which waits for it."""
+def _run_slot(desk: Desk, hour: datetime, done: Replayed) -> None:
+    """Let the command wait for the slot's last second."""
+    control.step(slot_of(hour, SlotRule()).at - timedelta(seconds=1))
     code, document, _ = run_command("trade_session")
     done.sessions.append((code, document["data"]))
     done.held.append({symbol: desk.lots(symbol) for symbol in SYMBOLS})
@@ -246,8 +240,11 @@ def test_models_saw_the_closed_bars_of_the_files_and_nothing_later(replayed, fil
         ours = [decision for decision in replayed.decisions if decision.symbol == symbol]
         for decision in (ours[0], ours[-2], ours[-1]):  # the last but one is the early one
             seen = bars[bars.index <= decision.bar_at].tail(HISTORY_BARS)
-            expected = [pytest.approx(m.estimator.one_step_predict(seen), abs=1e-12) for m in replayed.models[symbol]]
-            assert [row["position_pct"] for row in decision.positions] == expected
+            expected = [(m.name, m.estimator.one_step_predict(seen)) for m in replayed.models[symbol]]
+            stored = [
+                (f"{row['strategy']} {row['variant']}".strip(), row["position_pct"]) for row in decision.positions
+            ]
+            assert stored == [(name.strip(), pytest.approx(position, abs=1e-12)) for name, position in expected]
 
 
 def test_each_target_is_the_formula_of_the_stored_positions_and_price(replayed):
@@ -294,11 +291,6 @@ def _bars_of(paths: tuple[Path, Path]) -> pd.DataFrame:
     full, long = (pd.read_parquet(path).set_index("open_time") for path in reversed(paths))
     rows = full.combine_first(long).rename(columns={"taker_buy_base_volume": "taker_buy_base_vol"}).sort_index()
     rows.index = pd.to_datetime(rows.index, unit="ms", utc=True)
-    shown_again = rows.loc[SHOWN_TWICE + HOUR]
-    rows.loc[SHOWN_TWICE, "high"] = max(rows.loc[SHOWN_TWICE, "high"], shown_again["high"])
-    rows.loc[SHOWN_TWICE, "low"] = min(rows.loc[SHOWN_TWICE, "low"], shown_again["low"])
-    rows.loc[SHOWN_TWICE, "close"] = shown_again["close"]
-    rows = rows.drop(index=SHOWN_TWICE + HOUR)
     return rows.assign(tick_volume=1.0)[
         ["open", "high", "low", "close", "tick_volume", "volume", "taker_buy_base_vol"]
     ].astype(float)
@@ -310,7 +302,7 @@ def _bars_of(paths: tuple[Path, Path]) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def statement(replayed, files):
     """Return the account as the files and the facts of the deals make it."""
-    bars = {symbol: recompute_account.read_bars(symbol, paths, since=BEGIN) for symbol, paths in files.items()}
+    bars = {symbol: recompute_account.read_bars(symbol, paths) for symbol, paths in files.items()}
     facts = [recompute_account.deal_from(deal) for deal in _facts(replayed)]
     return recompute_account.account_statement(
         facts, bars, fees=recompute_account.Fees(spreads=SPREADS), balance=BALANCE, until=END
@@ -350,7 +342,7 @@ def test_the_course_has_what_makes_the_comparison_worth_something(replayed, stat
 def test_every_deal_of_the_venue_is_booked_once_under_the_slot_that_caused_it(replayed):
     venue = [
         (d.ticket, d.order_ticket, d.position_id, d.volume, _exact(d.price), d.profit, d.commission, d.swap)
-        for d in replayed.deals[1:]
+        for d in replayed.deals
     ]
     ours = [
         (f.deal_id, f.order_id, f.position_id, f.volume, f.price, f.profit, f.commission, f.swap)
@@ -360,7 +352,7 @@ def test_every_deal_of_the_venue_is_booked_once_under_the_slot_that_caused_it(re
 
     assert ours == venue
     assert len(set(causes.values())) == len(causes)
-    for fill in replayed.fills:
+    for fill in replayed.fills[1:]:
         symbol, slot = causes[fill.intent_id]
         assert symbol == fill.symbol
         assert timedelta(0) <= fill.at - slot_of(_hour(slot), SlotRule()).at < timedelta(seconds=10)

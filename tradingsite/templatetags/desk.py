@@ -1,170 +1,198 @@
-"""Put checked bars into the database; bad rows go to quarantine, so that none is lost.
+"""How numbers, times and icons are written on every page: one filter each.
 
-Who is right when a stored bar and a new one differ depends on who brings it. A feed is the venue itself: its
-revision replaces the bar, and the old one is kept in quarantine. A file is not: its row goes to quarantine, unless a
-person says that the file is right. That is also the one thing that shows bars which a collector recorded unfinished.
+Unknown (None, NaN, infinite) is always ``—``. Digits are grouped with a narrow no-break space, minus is the true
+minus, and what rounds to zero has no sign: a screen never says ``-0.00``, ``NaN`` or ``None``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
-import numpy as np
-from django.db import transaction
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from market.errors import BarsError
-from market.intervals import INTERVAL_MS, NO_TIME
-from market.models import QuarantinedRow, from_ms
-from market.quality import FLOAT_SLACK, check_rows
-from market.raw import Flags, Floats, Ints, RawBars
-from market.tables import Table, stored_rows, upsert
+from tradingsite.pages.frame_data import Due
 
-REPLACED = "stored before the source revised it"
-DIFFERS = "differs from the stored bar"
-CONTEXT_BARS = 4
-CONTEXT_AGE_BARS = 48  # an older close says nothing about the next price
-DISAGREEMENT = 0.5  # fraction of shared bars above which a file is not about these bars
-FEWEST_SHARED = 24
+Number = Decimal | float | int | None
 
+UNKNOWN = "—"
+MINUS = "\u2212"
+NARROW_SPACE = "\u202f"
+GAIN, LOSS = "▲", "▼"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What became of the rows that were given."""
+UTC_FORMATS = {
+    "time": "%H:%M:%S",
+    "minute": "%H:%M",
+    "date": "%Y-%m-%d",
+    "day": "%d %b",
+    "moment": "%Y-%m-%d %H:%M",
+    "full": "%Y-%m-%d %H:%M:%S UTC",
+}
 
-    inserted: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    quarantined: dict[str, int] = field(default_factory=dict)  # rows by reason
-    differing: tuple[int, ...] = ()  # open times of bars that were stored differently before
-
-    @property
-    def n_quarantined(self) -> int:
-        return sum(self.quarantined.values())
+register = template.Library()
 
 
-def store_rows(
-    table: Table,
-    symbol: str,
-    raw: RawBars,
-    *,
-    interval: str,
-    source: str,
-    now_ms: int,
-    replace: bool,
-    dry_run: bool = False,
-) -> Stored:
-    """Check raw rows, write the good ones and quarantine the others, in one transaction.
+def is_known(value: object) -> bool:
+    """Return whether ``value`` is a finite number."""
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and math.isfinite(value)
 
-    Parameters
-    ----------
-    source : str
-        Who brought the rows, for the quarantine.
-    now_ms : int
-        Market time: bars that end later are unfinished.
-    replace : bool
-        Whether ``raw`` or the stored bar is right where they differ: True for a venue's own feed.
-    dry_run : bool, default=False
-        Say what would happen, and change nothing.
+
+def written(value: Number, places: int, *, plus: bool = False) -> str:
+    """Return ``value`` rounded to ``places`` decimals as this site writes numbers."""
+    if value is None or not is_known(value):
+        return UNKNOWN
+    digits = f"{abs(value):,.{places}f}".replace(",", NARROW_SPACE)
+    if sign_of(value, places) == 0:
+        return digits
+    return (MINUS if value < 0 else "+" if plus else "") + digits
+
+
+def sign_of(value: Number, places: int) -> int:
+    """Return -1, 0 or 1 for ``value`` as it reads after rounding; 0 for what is unknown."""
+    if value is None or not is_known(value):
+        return 0
+    shown = Decimal(f"{value:.{places}f}")
+    return int(shown > 0) - int(shown < 0)
+
+
+@register.filter
+def money(value: Number, places: int = 2) -> str:
+    """Write a level of money: ``100 489.51``."""
+    return written(value, places)
+
+
+@register.filter
+def price(value: Number, digits: int = 2) -> str:
+    """Write a price with its symbol's digits: ``61 204.10``."""
+    return written(value, digits)
+
+
+@register.filter
+def lots(value: Number, places: int = 2) -> str:
+    """Write a volume: ``0.50``; a short volume is negative."""
+    return written(value, places)
+
+
+@register.filter
+def signed(value: Number, places: int = 2) -> str:
+    """Write a change with its sign: ``+372.06``, ``−9.99``, ``0.00``."""
+    return written(value, places, plus=True)
+
+
+@register.filter
+def pct(value: Number, places: int = 1) -> str:
+    """Write a fraction in per cent without the unit, which the header or ``unit`` gives: ``92.6``."""
+    return written(_scaled(value, 100), places)
+
+
+@register.filter
+def signed_pct(value: Number, places: int = 1) -> str:
+    """Write a changing fraction in per cent with its sign: ``+31.0``."""
+    return written(_scaled(value, 100), places, plus=True)
+
+
+@register.filter
+def bps(value: Number, places: int = 1) -> str:
+    """Write a fraction in basis points: ``0.0004`` is ``4.0``."""
+    return written(_scaled(value, 10_000), places)
+
+
+@register.filter
+def unit(text: str, name: str) -> str:
+    """Add a unit to a written number; what is unknown has none."""
+    return text if text == UNKNOWN or not name else f"{text}\u00a0{name}"
+
+
+@register.filter
+def arrow(value: Number, places: int = 2) -> str:
+    """Return the arrow that says gain or loss without colour, empty where the number reads zero."""
+    return {1: GAIN, -1: LOSS, 0: ""}[sign_of(value, places)]
+
+
+@register.filter
+def sign_class(value: Number, places: int = 2) -> str:
+    """Return the class that colours a gain or a loss."""
+    return {1: "gain", -1: "loss", 0: "flat"}[sign_of(value, places)]
+
+
+@register.filter
+def ago(age: timedelta | float | None) -> str:
+    """Write an age: ``0.8 s``, ``22 s``, ``2 min``, ``3 h``, ``4 d``."""
+    seconds = _seconds(age)
+    if seconds is None:
+        return UNKNOWN
+    # The same steps as `ago` in static/js/clock.js, which goes on from here.
+    if seconds < 9.95:
+        return f"{seconds:.1f}\u00a0s"
+    for limit, size, name in ((90, 1, "s"), (5_400, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{seconds // size:.0f}\u00a0{name}"
+    return f"{seconds // 86_400:.0f}\u00a0d"
+
+
+@register.filter
+def countdown(left: timedelta | float | None) -> str:
+    """Write the time that is left: ``56:38``, ``7:56:38``, ``2 d 4 h``; what is over reads ``0:00``."""
+    seconds = _seconds(left)
+    if seconds is None:
+        return UNKNOWN
+    # The same steps as `countdown` in static/js/clock.js.
+    hours, rest = divmod(math.floor(seconds), 3_600)
+    minutes, secs = divmod(rest, 60)
+    if hours >= 48:
+        return f"{hours // 24}\u00a0d {hours % 24}\u00a0h"
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+@register.filter
+def utc(moment: datetime | None, form: str = "time") -> str:
+    """Write a moment in UTC: one of ``time minute date day moment full``.
 
     Raises
     ------
-    BarsError
-        If ``replace`` is False and most bars that both have differ: another symbol, or another time zone.
+    ValueError
+        The moment is naive: nobody knows which time it means.
     """
-    with transaction.atomic():
-        checked = check_rows(raw, interval=interval, now_ms=now_ms, before=_closes_before(table, symbol, interval, raw))
-        bad = list(zip(_as_json(checked.bad), checked.reasons, strict=True))
-        good = checked.good
-        first, last = (int(good.open_ms[0]), int(good.open_ms[-1])) if len(good) else (1, 0)
-        before = stored_rows(table, symbol, interval, since_ms=first, until_ms=last)
-        differs = _differing(table, good, before)
-        if not replace:
-            _refuse_strangers(symbol, differs, n_shared=int(np.isin(good.open_ms, before.open_ms).sum()))
-        bad += _losers(good, before, good.open_ms[differs], replace=replace)
-        written = good if replace else good.take(~differs)
-        counts = upsert(table, symbol, interval, written, replace=replace)
-        quarantine(bad, source=source, symbol=symbol, interval=interval)
-        if dry_run:
-            transaction.set_rollback(True)
-    return Stored(
-        **counts,
-        quarantined=dict(Counter(reason for _, reason in bad)),
-        differing=tuple(good.open_ms[differs].tolist()),
+    return UNKNOWN if moment is None else _in_utc(moment).strftime(UTC_FORMATS[form])
+
+
+@register.filter
+def iso(moment: datetime | None) -> str:
+    """Write a moment for machines, to the millisecond; empty when unknown."""
+    if moment is None:
+        return ""
+    return _in_utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return one icon of the sprite; it is decoration, the word stands next to it."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>', static("icons.svg"), name
     )
 
 
-def quarantine(rows: Sequence[tuple[dict[str, Any], str]], *, source: str, symbol: str, interval: str) -> None:
-    """Keep rows that are not bars, each once, however often it is brought."""
-    QuarantinedRow.objects.bulk_create(
-        [
-            QuarantinedRow(
-                source=source[:120],
-                symbol=symbol,
-                interval=interval,
-                open_ms=row.get("open_ms"),
-                open_text=_open_text(row)[:64],
-                reason=reason,
-                row=row,
-                digest=hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest(),
-            )
-            for row, reason in rows
-        ],
-        ignore_conflicts=True,
-        batch_size=500,
-    )
+@register.simple_tag
+def due(moment: Due) -> SafeString:
+    """Return the time left until ``moment``; the browser counts it down."""
+    return format_html('<time class="num" datetime="{}" data-until>{}</time>', iso(moment.at), countdown(moment.in_s))
 
 
-def _open_text(row: dict[str, Any]) -> str:
-    """Return the time of a row that has none in UTC, as its source wrote it."""
-    if "open_text" in row or row.get("server_s") is None:
-        return str(row.get("open_text", ""))
-    return f"server time {from_ms(int(row['server_s']) * 1000):%Y-%m-%d %H:%M}"
+def _scaled(value: Number, by: int) -> Number:
+    return None if value is None or not is_known(value) else value * by
 
 
-def _closes_before(table: Table, symbol: str, interval: str, raw: RawBars) -> Floats:
-    """Return the last stored closes shortly before the rows, oldest first."""
-    placed = raw.open_ms[raw.open_ms != NO_TIME]
-    if not len(placed):
-        return np.empty(0)
-    first = int(placed.min())
-    oldest = first - CONTEXT_AGE_BARS * INTERVAL_MS[interval]
-    stored = table.model._default_manager.filter(
-        symbol=symbol, interval=interval, open_ms__lt=first, open_ms__gte=oldest
-    )
-    closes = list(stored.order_by("-open_ms").values_list("close", flat=True)[:CONTEXT_BARS])
-    return np.array(closes[::-1], dtype=np.float64)
+def _seconds(span: timedelta | float | None) -> float | None:
+    """Return a span in seconds, never below zero; None when unknown."""
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    return max(float(seconds), 0.0) if seconds is not None and is_known(seconds) else None
 
 
-def _differing(table: Table, rows: RawBars, before: RawBars) -> Flags:
-    """Return which rows are stored with other values; what either side lacks is no difference."""
-    differs = np.zeros(len(rows), bool)
-    shared, at, at_before = np.intersect1d(rows.open_ms, before.open_ms, assume_unique=True, return_indices=True)
-    for name in table.compared if len(shared) else ():
-        if name in rows.columns:
-            new, old = rows[name][at], before[name][at_before]
-            differs[at] |= np.abs(new - old) > FLOAT_SLACK * np.abs(old)  # NaN compares false
-    return differs
-
-
-def _refuse_strangers(symbol: str, differs: Flags, *, n_shared: int) -> None:
-    n_differing = int(differs.sum())
-    if n_shared >= FEWEST_SHARED and n_differing > DISAGREEMENT * n_shared:
-        raise BarsError(
-            f"{n_differing} of the {n_shared} bars that are already stored for {symbol} differ in the file: is it "
-            "another symbol, interval or time zone? Nothing was imported; --replace takes the file's bars"
-        )
-
-
-def _losers(rows: RawBars, before: RawBars, open_ms: Ints, *, replace: bool) -> list[tuple[dict[str, Any], str]]:
-    """Return the versions that do not stand of the bars that differ, with the reason."""
-    loser, reason = (before, REPLACED) if replace else (rows, DIFFERS)
-    return [(row, reason) for row in _as_json(loser.take(np.isin(loser.open_ms, open_ms)))]
-
-
-def _as_json(rows: RawBars) -> list[dict[str, Any]]:
-    return [rows.row(i) for i in range(len(rows))]
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"a moment on a page must be aware, was naive: {moment.isoformat()}")
+    return moment.astimezone(UTC)
