@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import psutil
 
@@ -73,11 +73,13 @@ class Child:
             start_new_session=True,
         )
         self.started_mono = time.monotonic()
-        threading.Thread(target=self._pump, args=(self._process.stdout,), daemon=True).start()
+        output = cast(IO[str], self._process.stdout)
+        threading.Thread(target=self._pump, args=(output,), daemon=True).start()
 
-    def _pump(self, lines: IO[str] | None) -> None:
-        for line in lines or ():
-            self._show(self.spec.name, line.rstrip())
+    def _pump(self, output: IO[str]) -> None:
+        with output:
+            for line in output:
+                self._show(self.spec.name, line.rstrip())
 
     def revive(self) -> bool:
         """Start a process that died, later each time it does so soon; True when it was started now."""

@@ -74,7 +74,7 @@ class SpokenProgress:
     def advance(self, label: str) -> None:
         self._done += 1
         if self._done < self._total and self._done % -(-self._total // SAY_PARTS) == 0:
-            self._say(f"models: {self._done} of {self._total} fitted")
+            self._say(f"models: {self._done} of {self._total}")
 
 
 def is_loaded() -> bool:
@@ -110,6 +110,8 @@ def load_demo(*, say: Callable[[str], None], progress: Progress | None = None) -
         say(f"no data of {update.symbol} from {update.source}: {update.error}")
     fits = _fit_missing(progress or SpokenProgress(say))
     say(f"models: {len(fits.models)} fitted, {len(fits.failed)} failed, in {fits.seconds:.1f} s")
+    for error in dict.fromkeys(f"{failure.symbol} not fitted: {failure.error}" for failure in fits.failed):
+        say(error)
     return DemoReport(symbols=_traded(), history=history, fits=fits)
 
 

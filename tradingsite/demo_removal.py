@@ -136,11 +136,11 @@ def clear_demo(*, actor: Actor) -> Removal:
 
 @transaction.atomic
 def _delete_rows(removal: Removal, actor: Actor) -> None:
+    audit.record(actor, "demo.cleared", before=removal.rows)  # first: its announcement is the demo's last
     for model in REMOVED:
         model._default_manager.all().delete()
     if removal.has_admin:
         get_user_model().objects.filter(username=ADMIN).delete()
-    audit.record(actor, "demo.cleared", before=removal.rows)
 
 
 def _model_folders() -> Iterator[Path]:

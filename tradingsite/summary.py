@@ -89,7 +89,8 @@ def summary_text(summary: dict[str, Any]) -> str:
     reason = f" · {summary['reason']}" if summary["reason"] else ""
     lines = [
         f"{summary['mode']} · {summary['state']}{reason}",
-        f"market   {_moment(summary['market_time'])}{_speed(summary['speed'])}, next slot {_moment(summary['next_slot'])}",
+        f"market   {_moment(summary['market_time'])}{_speed(summary['speed'])}",
+        f"next     {_moment(summary['next_slot'])}",
         f"account  {_account_text(summary['account'])}",
         f"running  {_processes_text(summary)}",
         f"beats    {_beats_text(summary['heartbeats'])}",

@@ -256,7 +256,7 @@ def is_site_up() -> bool:
         answer = requests.get(f"{site_address()}/healthz", headers=headers, timeout=2, allow_redirects=False)
     except requests.RequestException:
         return False
-    return answer.status_code == requests.codes.ok
+    return bool(answer.status_code == requests.codes.ok)
 
 
 def _known_host() -> str:

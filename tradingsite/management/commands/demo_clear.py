@@ -13,8 +13,8 @@ class Command(DeskCommand):
     """Delete everything the demo made; the next `up` starts a new one."""
 
     help = (
-        "Delete the demo: bars, decisions, orders, models, the simulated world, its administrator. The plan, the limits "
-        "and the audit stay. Refused in any other mode, and while `up` runs."
+        "Delete the demo: bars, decisions, orders, models, the simulated world, its administrator. Plan, limits "
+        "and audit stay. Refused in any other mode, and while `up` runs."
     )
     examples = ("demo_clear --dry-run", "demo_clear --yes")
     schema = "demo_clear/1"
