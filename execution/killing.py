@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 from django.conf import settings
@@ -43,10 +43,10 @@ def see_it_through() -> None:
     if heartbeats.age_s("sentinel") <= SENTINEL_GONE_AFTER_S:
         return
     logger.warning("the sentinel gives no sign of life: a process of its own closes the positions")
-    subprocess.Popen(  # our own command
+    Popen(  # our own command
         [sys.executable, "manage.py", "trade_kill", "--reason", "seen through for a kill from the page"],
         cwd=settings.BASE_DIR,
-        stdin=subprocess.DEVNULL,
+        stdin=DEVNULL,
         start_new_session=True,
     )
 

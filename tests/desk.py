@@ -130,12 +130,17 @@ def open_desk(state_dir: Path, *, start: datetime = START, armed: bool = True, *
         exchange.stop()
 
 
-def fit_desk(*symbols: str) -> None:
-    """Bring in history and fit the default plan, as a new desk does once."""
+def fill_desk(*symbols: str) -> None:
+    """Trade these symbols and bring in their history."""
     for place, name in enumerate(symbols or ("BTCUSD", "ETHUSD", "BNBUSD")):
         Symbol.objects.get_or_create(name=name, defaults={"binance_symbol": f"{name}T", "ordering": place})
-    sync_default_plan()
     assert not update_all_data().failures
+
+
+def fit_desk(*symbols: str) -> None:
+    """Bring in history and fit the default plan, as a new desk does once."""
+    fill_desk(*symbols)
+    sync_default_plan()
     assert not fit_models(actor=SYSTEM).failed
 
 

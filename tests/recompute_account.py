@@ -46,6 +46,7 @@ NIGHTS_A_YEAR = 360
 CENT = Decimal("0.01")
 NOTHING = Decimal("0.00")
 AVERAGE_PLACES = Decimal("1e-8")
+LONGEST_CLOSURE = timedelta(days=7)  # bars before the first deal, from which a price could still be the last one
 PRICES = ["open", "high", "low", "close"]
 
 
@@ -149,12 +150,13 @@ class HourBars:
         return _exact(self._prices[name][row])
 
 
-def read_bars(symbol: str, paths: Iterable[Path]) -> HourBars:
-    """Return the union of files' bars; AccountingError where two files disagree about an hour."""
-    frames = [pd.read_parquet(path, columns=["open_time", *PRICES]) for path in sorted(paths)]
-    if not frames:
-        raise AccountingError(f"no file has bars of {symbol}")
-    rows = pd.concat(frames).drop_duplicates().set_index("open_time").sort_index()
+def read_bars(symbol: str, paths: Iterable[Path], *, since: datetime) -> HourBars:
+    """Return the union of files' bars from ``since`` on; AccountingError where two files disagree about an hour."""
+    wanted = [("open_time", ">=", _ms(since))]
+    frames = [pd.read_parquet(path, columns=["open_time", *PRICES], filters=wanted) for path in sorted(paths)]
+    if not any(map(len, frames)):
+        raise AccountingError(f"no file has bars of {symbol} since {since.isoformat()}")
+    rows = pd.concat([frame for frame in frames if len(frame)]).drop_duplicates().set_index("open_time").sort_index()
     if not rows.index.is_unique:
         moment = _moment(int(rows.index[rows.index.duplicated()][0]))
         raise AccountingError(f"the files of {symbol} disagree about {moment.isoformat()}")
@@ -334,8 +336,11 @@ def deal_from(facts: Mapping[str, Any]) -> DealFact:
 def statement_of(bars_dir: Path, document: Mapping[str, Any]) -> Statement:
     """Return the statement of a JSON document, on the hour files of a folder and the folders in it."""
     deals = [deal_from(facts) for facts in document["deals"]]
-    symbols = {deal.symbol for deal in deals}
-    bars = {symbol: read_bars(symbol, bars_dir.rglob(f"{symbol}T_1h_*.parquet")) for symbol in symbols}
+    since = min(deal.at for deal in deals) - LONGEST_CLOSURE
+    bars = {
+        symbol: read_bars(symbol, bars_dir.rglob(f"{symbol}T_1h_*.parquet"), since=since)
+        for symbol in {deal.symbol for deal in deals}
+    }
     return account_statement(
         deals,
         bars,

@@ -28,7 +28,7 @@ WATCH_EVERY_S = 5.0
 GRACE_S = 60.0  # a process has this long to give its first sign of life
 SENTINEL_DEAD_AFTER_S = 20.0
 READY_WITHIN_S = 120.0
-DESK_STOPS_WITHIN_S, WORLD_STOPS_WITHIN_S = 6.0, 2.0
+DESK_STOPS_WITHIN_S, WORLD_STOPS_WITHIN_S = 6.0, 1.5
 WEB_STOPS_WITHIN_S = 3  # open pages would keep it for ever
 WRONG_SETTINGS = (ExitCode.USAGE, ExitCode.DATA)  # ends that trying again does not change
 
@@ -67,6 +67,11 @@ def desk() -> list[ChildSpec]:
     ]
 
 
+def demo_loader() -> ChildSpec:
+    """Return what brings the demo in; it ends when it has."""
+    return ChildSpec(name="demo", argv=manage("demo_load"))
+
+
 class Supervisor:
     """Starts children, revives the dead, replaces the hung, and stops them all."""
 
@@ -77,7 +82,6 @@ class Supervisor:
         self._show = show
         self._groups = groups_file()
         self._watched_mono = 0.0
-        self._may_interrupt = False
 
     @property
     def children(self) -> list[Child]:
@@ -86,23 +90,7 @@ class Supervisor:
     def listen_for_stop(self) -> None:
         """Stop on Ctrl+C and on SIGTERM."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._asked_to_stop())
-
-    def _asked_to_stop(self) -> None:
-        self.stopping.set()
-        if self._may_interrupt:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Let a wish to stop interrupt long work of this process inside the block."""
-        self._may_interrupt = True
-        try:
-            if self.stopping.is_set():
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._may_interrupt = False
+            signal.signal(number, lambda *_: self.stopping.set())
 
     def end_leftovers(self) -> None:
         """End what an earlier supervisor that was killed left behind."""
@@ -124,6 +112,18 @@ class Supervisor:
             hand_back(child)
             child.start()
         self._groups.write(self.children)
+
+    def run_once(self, spec: ChildSpec) -> None:
+        """Run something to its end beside the others; it has to be able to go on after an interruption."""
+        child = Child(spec, self._show)
+        child.start()
+        try:
+            while child.is_running:
+                if self.stopping.wait(0.1):
+                    raise KeyboardInterrupt
+                self._revive()
+        finally:
+            child.kill()
 
     def watch(self) -> None:
         """Keep all running until somebody asks to stop."""

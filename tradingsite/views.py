@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_required, permission_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,14 +23,16 @@ from market.terminal.errors import TerminalError
 from ops import alerts, heartbeats
 from ops.audit import Actor
 from ops.models import AuditEntry
-from tradingsite.live.panels import beat_message, build_panel, panel_message
+from tradingsite.live.panels import alert_message, beat_message, build_panel, missed_alerts, panel_messages
 from tradingsite.live.tail import last_seq
-from tradingsite.pages.frame import build_kill_facts
+from tradingsite.pages.frame import build_kill_facts, state_word
+from tradingsite.pages.frame_data import StateWord
 from tradingsite.pages.portfolio import decision_data
 from tradingsite.pages.safety import build_kill_progress, build_rearm
 from tradingsite.wiring import PANELS
 
 OVERVIEW = ("account", "attention", "equity", "positions", "signals", "data", "next", "decisions", "days")
+REASON_LENGTH = 300  # as the rows keep it
 PORTFOLIO = ("targets", "funnel", "models")
 
 operate = permission_required("execution.operate", raise_exception=True)
@@ -61,6 +64,7 @@ def portfolio(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @login_required
+@never_cache
 def decision(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(Decision.objects.select_related("account"), pk=pk)
     return render(request, "pages/decision.html", {"decision": decision_data(row)})
@@ -71,18 +75,22 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def panels(request: HttpRequest) -> JsonResponse:
     """Answer a page whose WebSocket does not open with what it would have been sent."""
-    seq = last_seq()
+    seq, after = last_seq(), request.GET.get("after", "")
+    missed = missed_alerts(int(after)) if after.isdecimal() and after != "0" else []
     names = [name for name in request.GET.get("ids", "").split(",") if name in PANELS]
-    sent = [panel_message(name, request.user, seq) for name in names]
-    return JsonResponse({"messages": [beat_message(seq), *filter(None, sent)]})
+    alerts_told = [message for news in missed if (message := alert_message(news))]
+    sent = [beat_message(seq), *alerts_told, *panel_messages(names, request.user, seq)]
+    return JsonResponse({"messages": sent})
 
 
 @require_POST
 @login_required
 @operate
 def pause(request: HttpRequest) -> HttpResponse:
-    if control.pause(person(request), reason=request.POST.get("reason", "")):
+    if control.pause(person(request), reason=request.POST.get("reason", "")[:REASON_LENGTH]):
         messages.success(request, "Paused: no new risk. Positions stay and may still be reduced.")
+    else:
+        messages.info(request, "Nothing to pause: no new risk was allowed.")
     return redirect("overview")
 
 
@@ -92,6 +100,8 @@ def pause(request: HttpRequest) -> HttpResponse:
 def resume(request: HttpRequest) -> HttpResponse:
     if control.resume(person(request)):
         messages.success(request, "Resumed: the next session may open positions again.")
+    else:
+        messages.info(request, "Nothing to resume: trading is not paused.")
     return redirect("overview")
 
 
@@ -110,7 +120,10 @@ def kill_page(request: HttpRequest) -> HttpResponse:
 def kill(request: HttpRequest) -> HttpResponse:
     """Latch at once, make sure that somebody flattens, and show the progress."""
     cause = request.POST.get("reason", "").strip() or "killed from the page"
-    killswitch.latch(person(request), cause=cause[:300])
+    try:
+        killswitch.latch(person(request), cause=cause[:REASON_LENGTH])
+    except DatabaseError:
+        messages.error(request, "Latched: nothing new is sent. The database cannot be written: press Kill again.")
     see_it_through()
     return redirect("kill_page")
 
@@ -126,6 +139,9 @@ def rearm(request: HttpRequest) -> HttpResponse:
 
 @may_arm
 def _rearm(request: HttpRequest) -> HttpResponse:
+    if state_word() is not StateWord.KILLED:
+        messages.info(request, f"Nothing to re-arm: the state is {state_word().label.lower()}.")
+        return redirect("overview")
     form = {name: request.POST.get(name, "").strip() for name in ("what_changed", "phrase")}
     errors = _form_errors(request, form)
     if not errors:
@@ -146,7 +162,8 @@ def _form_errors(request: HttpRequest, form: dict[str, str]) -> dict[str, str]:
         errors["what_changed"] = "Say what has changed since the kill."
     if form["phrase"] != arm_phrase():
         errors["phrase"] = f"Type {arm_phrase()} exactly."
-    if not request.user.check_password(request.POST.get("password", "")):
+    # Asked as at the login, so that guesses are counted and end in the same lock-out.
+    if authenticate(request, username=person(request).name, password=request.POST.get("password", "")) is None:
         errors["password"] = "This is not your password."  # noqa: S105  # words, not a password
     return errors
 

@@ -14,30 +14,33 @@ class Panel:
     template: str
     build: str  # dotted path of the function that makes its data for a person
     topics: frozenset[str]
+    gap_s: float = 1.0  # sent at most once in so long, but for news that cannot wait
+    every_s: float | None = None  # sent again after so long without news: for what changes by passing time
 
 
-def _panel(name: str, build: str, *topics: str) -> Panel:
-    return Panel(f"panels/_{name.replace('-', '_')}.html", f"tradingsite.pages.{build}", frozenset(topics))
+def _panel(name: str, build: str, *topics: str, gap_s: float = 1.0, every_s: float | None = None) -> Panel:
+    template = f"panels/_{name.replace('-', '_')}.html"
+    return Panel(template, f"tradingsite.pages.{build}", frozenset(topics), gap_s, every_s)
 
 
 PANELS: dict[str, Panel] = {
-    "state": _panel("state", "frame.build_state", "state", "kill", "account"),
-    "controls": _panel("controls", "frame.build_state", "state", "kill"),
-    "notice": _panel("notice", "frame.build_state", "state", "kill"),
+    "state": _panel("state", "frame.build_state", "state", "kill", "account", every_s=5),
+    "controls": _panel("controls", "frame.build_state", "state", "kill", every_s=5),
+    "notice": _panel("notice", "frame.build_state", "state", "kill", every_s=5),
     "kill-facts": _panel("kill-facts", "frame.build_kill_facts", "account", "fills"),
-    "account": _panel("account", "overview.build_account", "account", "fills"),
+    "account": _panel("account", "account.build_account", "account", "fills"),
     "attention": _panel("attention", "overview.build_attention", "alerts"),
-    "equity": _panel("equity", "overview.build_equity", "account"),
+    "equity": _panel("equity", "account.build_equity", "account", gap_s=5),
     "positions": _panel("positions", "overview.build_positions", "account", "fills"),
-    "signals": _panel("signals", "overview.build_signals", "decisions", "fills"),
-    "next": _panel("next", "overview.build_next", "decisions", "jobs"),
-    "decisions": _panel("decisions", "overview.build_decisions", "decisions"),
-    "data": _panel("data", "overview.build_data", "data", "jobs"),
-    "days": _panel("days", "overview.build_days", "decisions"),
-    "targets": _panel("targets", "portfolio.build_targets", "decisions", "fills"),
-    "funnel": _panel("funnel", "portfolio.build_funnel", "decisions"),
-    "models": _panel("models", "portfolio.build_models", "decisions", "models"),
-    "kill-progress": _panel("kill-progress", "safety.build_kill_progress", "kill", "state"),
+    "signals": _panel("signals", "signals.build_signals", "decisions", "fills", every_s=5),
+    "next": _panel("next", "overview.build_next", "decisions", "jobs", every_s=15),
+    "decisions": _panel("decisions", "signals.build_decisions", "decisions"),
+    "data": _panel("data", "overview.build_data", "data", "jobs", every_s=15),
+    "days": _panel("days", "account.build_days", "decisions", every_s=15),
+    "targets": _panel("targets", "portfolio.build_targets", "decisions", "fills", every_s=5),
+    "funnel": _panel("funnel", "portfolio.build_funnel", "decisions", every_s=30),
+    "models": _panel("models", "portfolio.build_models", "decisions", "models", every_s=30),
+    "kill-progress": _panel("kill-progress", "safety.build_kill_progress", "kill", "state", every_s=5),
 }
 
 SCHEDULES: dict[str, Timetable] = {

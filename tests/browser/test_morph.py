@@ -87,12 +87,13 @@ def test_focus_stays_on_the_button_of_its_row(panel, after):
     assert panel.page.evaluate("document.activeElement.id") == "bb"
 
 
-def test_a_new_row_on_top_does_not_take_the_focus_away_for_a_moment(panel):
+@pytest.mark.parametrize("after", ["xbc", "bc", "cb"])
+def test_rows_that_come_and_go_around_it_do_not_take_the_focus_away_even_for_a_moment(panel, after):
     panel.show(rows(*"abc"))
     panel.page.focus("#bb")
-    panel.page.evaluate("document.activeElement.addEventListener('blur', () => { window.blurred = true })")
-    panel.morph(rows(*"xbc"))
-    assert panel.page.evaluate("window.blurred ?? false") is False
+    panel.page.evaluate("document.activeElement.addEventListener('blur', e => { e.target.blurred = true })")
+    panel.morph(rows(*after))
+    assert panel.page.evaluate("document.activeElement.blurred ?? false") is False
 
 
 def test_what_was_typed_and_its_selection_stay(panel):

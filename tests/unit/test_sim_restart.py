@@ -9,8 +9,9 @@ from decimal import Decimal
 
 import pytest
 
+from simulator.errors import SimConfigError
 from simulator.ledger import Ledger, changed
-from tests.sim_builders import buy, make_world, minute_path, moment, mt5, pending, sell, shown, stops
+from tests.sim_builders import buy, make_symbol, make_world, minute_path, moment, mt5, pending, sell, shown, stops
 
 PATH = {"BTCUSD": minute_path(50_000.0, 49_500.0, 48_990.0, 49_000.0, 48_500.0, 51_000.0)}
 
@@ -103,8 +104,8 @@ def test_a_clock_that_comes_back_earlier_does_not_undo_or_repeat(world):
 def test_a_ledger_of_the_other_margin_mode_is_refused_with_words(world):
     with shown(world()):
         pass
-    with pytest.raises(ValueError, match="not netting"), shown(world(margin_mode="netting")):
-        pass
+    with pytest.raises(SimConfigError, match=r"SIM_MARGIN_MODE=netting, but .* is hedging"):
+        mt5.mount(world(margin_mode="netting"))
 
 
 def test_a_new_leverage_applies_to_the_open_account(world):
@@ -113,6 +114,11 @@ def test_a_new_leverage_applies_to_the_open_account(world):
         assert mt5.account_info().margin == 5_001.0
     with shown(world(leverage=30)):
         assert mt5.account_info().margin == 1_667.0
+
+
+def test_symbols_that_earn_another_currency_are_refused_with_words():
+    with pytest.raises(SimConfigError, match="must earn USD: EURJPY"):
+        mt5.mount(make_world({"EURJPY": [(0, 160.0)]}, symbols=[make_symbol("EURJPY", currency_profit="JPY")]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")

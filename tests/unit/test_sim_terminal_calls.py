@@ -53,7 +53,13 @@ def test_a_success_clears_the_last_error(desk):
 
 @pytest.mark.parametrize(
     "credentials",
-    [{"login": 5}, {"password": "wrong"}, {"server": "Other-Live"}, {"login": 100001, "password": "wrong"}],
+    [
+        {"login": 5},
+        {"password": "wrong"},
+        {"password": "prévu"},
+        {"server": "Other-Live"},
+        {"login": 100001, "password": "wrong"},
+    ],
 )
 def test_wrong_credentials_do_not_connect(credentials):
     mt5.mount(make_world())

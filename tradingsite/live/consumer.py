@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import DatabaseError
+from loguru import logger
 
-from ops.models import Alert
-from tradingsite.live.panels import beat_message, panel_message
-from tradingsite.live.tail import TAIL, News, read_after
-from tradingsite.wiring import PANELS
+from tradingsite.live.pace import Pace
+from tradingsite.live.panels import alert_message, beat_message, missed_alerts, panel_messages
+from tradingsite.live.tail import TAIL, News
 
-PANEL_EVERY_S = 1.0
 BEAT_EVERY_S = 5.0
-AT_ONCE = frozenset({"alerts", "state", "kill"})  # topics that never wait for the second to be over
-TOO_SLOW, NOT_LOGGED_IN = 4000, 4401
+FAILED, TOO_SLOW, NOT_LOGGED_IN = 1011, 4000, 4401
 
 
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     """Keeps the panels of one open page fresh."""
 
     tasks: tuple[asyncio.Task[None], ...] = ()
+    seq = 0  # newest announcement that this page has been told of
 
     async def connect(self) -> None:
         await self.accept()
@@ -33,70 +35,86 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         for task in self.tasks:
             task.cancel()
 
-    async def receive_json(self, content: dict[str, Any], **kwargs: Any) -> None:
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Take the page's greeting: the last id it has seen and the panels it shows."""
-        after, names = content.get("after"), content.get("panels")
-        if self.tasks or not isinstance(after, int) or not isinstance(names, list):
+        # A stranger's greeting may have been on its way when the door was closed.
+        if self.tasks or not self.scope["user"].is_authenticated or not isinstance(content, dict):
             return
-        panels = tuple(name for name in names if name in PANELS)
-        self.tasks = (
-            asyncio.create_task(self._follow(panels, after)),
-            asyncio.create_task(self._beat()),
-        )
+        after, names = content.get("after"), content.get("panels")
+        if isinstance(after, int) and isinstance(names, list):
+            shown = [name for name in names if isinstance(name, str)]
+            self.tasks = (self._begin(self._follow(shown, after)), self._begin(self._beat()))
 
-    async def _follow(self, panels: tuple[str, ...], after: int) -> None:
-        """Subscribe first, then replay: what comes in between is in the queue, and ids make it harmless twice."""
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let a page whose stream failed reconnect: connected and silent would look live."""
+        error = None if task.cancelled() else task.exception()
+        if error is None or isinstance(error, OSError):  # OSError: the page has gone
+            return
+        logger.opt(exception=error).error("an open page could not be kept live and will be asked to reconnect")
+        self.tasks = (*self.tasks, asyncio.create_task(self.close(FAILED)))
+
+    async def _follow(self, names: list[str], after: int) -> None:
+        """Subscribe first, then replay: what comes in between is in the queue, and is told once."""
         async with TAIL.subscribe() as queue:
-            seq = TAIL.last_seq
-            missed = await database_sync_to_async(read_after)(after) if after else []
+            self.seq = TAIL.last_seq
+            missed = await database_sync_to_async(missed_alerts)(after) if after else []
             for news in missed:
                 await self._tell(news)
-            # Every panel once: it repairs whatever was missed, however long the page was away.
-            await self._send(set(panels), seq)
-            await self._stream(queue, panels, seq)
+            await self._stream(queue, Pace(names, now=_now()), told={news.seq for news in missed})
 
-    async def _stream(self, queue: asyncio.Queue[News | None], panels: tuple[str, ...], seq: int) -> None:
-        dirty: set[str] = set()
-        due, loop = 0.0, asyncio.get_running_loop()
+    async def _stream(self, queue: asyncio.Queue[News | None], pace: Pace, *, told: set[int]) -> None:
         while True:
             try:
-                async with asyncio.timeout(max(due - loop.time(), 0.0) if dirty else None):
+                async with asyncio.timeout_at(pace.next_due):
                     news = await queue.get()
             except TimeoutError:
-                await self._send(dirty, seq)
-                dirty, due = set(), loop.time() + PANEL_EVERY_S
+                await self._send(pace)
                 continue
             if news is None:
                 await self.close(TOO_SLOW)
                 return
-            seq = max(seq, news.seq)
-            await self._tell(news)
-            dirty |= {name for name in panels if news.topic in PANELS[name].topics}
-            if news.topic in AT_ONCE:
-                due = 0.0
+            if news.topic == "alerts" and news.seq not in told:
+                await self._tell(news)
+            self.seq = max(self.seq, news.seq)
+            pace.note(news.topic, now=_now())
 
-    async def _send(self, names: set[str], seq: int) -> None:
-        for name in sorted(names):
-            message = await database_sync_to_async(panel_message)(name, self.scope["user"], seq)
-            if message:
-                await self.send_json(message)
+    async def _send(self, pace: Pace) -> None:
+        names = pace.take(now=_now())
+        try:
+            messages = await database_sync_to_async(panel_messages)(names, self.scope["user"], self.seq)
+        except DatabaseError as error:
+            logger.warning("panels could not be rendered and are tried again: {}", error)
+            pace.give_back(names, now=_now())
+            return
+        for message in messages:
+            await self.send_json(message)
 
     async def _tell(self, news: News) -> None:
         """Say a new alert at once, in words."""
-        if news.topic == "alerts" and "id" in news.payload:
-            message = await database_sync_to_async(alert_message)(news)
-            if message:
-                await self.send_json(message)
+        message = await database_sync_to_async(alert_message)(news)
+        if message:
+            await self.send_json(message)
 
     async def _beat(self) -> None:
         while True:
-            await self.send_json(await database_sync_to_async(beat_message)(TAIL.last_seq))
+            await self._look_who_it_is()
+            if not self.scope["user"].is_authenticated:
+                await self.close(NOT_LOGGED_IN)
+                return
+            await self.send_json(await database_sync_to_async(beat_message)(self.seq))
             await asyncio.sleep(BEAT_EVERY_S)
 
+    async def _look_who_it_is(self) -> None:
+        """Read session and person again: who logged out, or lost a role, stops seeing what an open page shows."""
+        session = self.scope["session"]
+        unread = session.__class__(session.session_key)
+        self.scope["user"] = await get_user({"session": unread})
 
-def alert_message(news: News) -> dict[str, Any] | None:
-    """Return what an open page reads out, None when somebody has dealt with the alert already."""
-    alert = Alert.objects.needing_action().filter(pk=news.payload["id"]).first()
-    if alert is None:
-        return None
-    return {"type": "alert", "seq": news.seq, "level": alert.level, "title": alert.title, "detail": alert.detail}
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
 
 from ops import clock
+from ops.models import Alert
+from tradingsite.live.tail import News, read_after
 from tradingsite.pages.frame import User, account_state, market_now, state_word
 from tradingsite.wiring import PANELS
 
@@ -26,6 +29,24 @@ def panel_message(name: str, user: User, seq: int) -> dict[str, Any] | None:
     at = seen.read_at.isoformat() if seen else None
     html = render_to_string(PANELS[name].template, {"panel": panel})
     return {"type": "panel", "id": name, "seq": seq, "html": html, "at": at}
+
+
+def panel_messages(names: Iterable[str], user: User, seq: int) -> list[dict[str, Any]]:
+    """Return the messages of several panels."""
+    return [message for name in names if (message := panel_message(name, user, seq))]
+
+
+def missed_alerts(after: int) -> list[News]:
+    """Return the alerts announced after ``after``; all else that a page missed is in its panels."""
+    return read_after(after, topic="alerts")
+
+
+def alert_message(news: News) -> dict[str, Any] | None:
+    """Return what an open page reads out, None when the news is no open alert (any more)."""
+    alert = Alert.objects.needing_action().filter(pk=news.payload.get("id", 0)).first()
+    if alert is None:
+        return None
+    return {"type": "alert", "seq": news.seq, "level": alert.level, "title": alert.title, "detail": alert.detail}
 
 
 def beat_message(seq: int) -> dict[str, Any]:

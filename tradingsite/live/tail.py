@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db import DatabaseError, connection
 from django.db.models import Max
 from loguru import logger
@@ -21,6 +21,7 @@ POSTGRES_POLL_S = 0.2
 # PostgreSQL hands out ids before the transactions that use them commit, so a lower id may appear after a higher one.
 ID_WINDOW = 200
 QUEUE_SIZE = 1000
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +41,42 @@ class Tail:
         self._seen: set[int] = set()
         self.last_seq = 0
 
+    async def start(self) -> None:
+        """Read where the outbox ends now; what is there already is nobody's news."""
+        self.last_seq = await database_sync_to_async(last_seq)()
+        self._seen = {news.seq for news in await database_sync_to_async(read_after)(self._read_from())}
+
     async def run(self) -> None:
         """Follow the outbox until cancelled; the start is read before the first page is served."""
-        changed, poll_s = self._change_detector()
-        while True:
-            await asyncio.sleep(poll_s)
-            try:
-                if changed():
-                    await self._deliver()
-            except (DatabaseError, sqlite3.Error) as error:
-                # A locked or restarting database delays the pages; the next round reads what this one did not.
-                logger.warning("announcements could not be read: {}", error)
-                await asyncio.sleep(1)
+        is_behind = False
+        with _change_detector() as changed:
+            while True:
+                await asyncio.sleep(SQLITE_POLL_S if _is_sqlite() else POSTGRES_POLL_S)
+                try:
+                    # It says so once for each change: a delivery that failed has to be remembered.
+                    is_behind = changed() or is_behind
+                    if is_behind:
+                        is_behind = await self._deliver() == QUEUE_SIZE
+                except (DatabaseError, sqlite3.Error) as error:
+                    # A locked or restarting database delays the pages; the next round reads what this one did not.
+                    logger.warning("announcements could not be read: {}", error)
+                    await asyncio.sleep(RETRY_S)
 
-    async def start(self) -> None:
-        """Read where the outbox ends now."""
-        self.last_seq = await sync_to_async(last_seq)()
-
-    async def _deliver(self) -> None:
-        for news in await sync_to_async(read_after)(self._read_from()):
-            if news.seq in self._seen or (connection.vendor == "sqlite" and news.seq <= self.last_seq):
+    async def _deliver(self) -> int:
+        """Hand on what is new, and return how much was read: as much as can be read at once means that more waits."""
+        read = await database_sync_to_async(read_after)(self._read_from())
+        for news in read:
+            if news.seq in self._seen:
                 continue
             self._seen.add(news.seq)
             self.last_seq = max(self.last_seq, news.seq)
             for queue in self._subscribers:
                 _offer(queue, news)
         self._seen = {seq for seq in self._seen if seq > self.last_seq - 2 * ID_WINDOW}
+        return len(read)
 
     def _read_from(self) -> int:
-        return self.last_seq if connection.vendor == "sqlite" else max(self.last_seq - ID_WINDOW, 0)
-
-    def _change_detector(self) -> tuple[Callable[[], bool], float]:
-        if connection.vendor != "sqlite":
-            return (lambda: True), POSTGRES_POLL_S
-        return _sqlite_change_detector(str(connection.settings_dict["NAME"])), SQLITE_POLL_S
+        return self.last_seq if _is_sqlite() else max(self.last_seq - ID_WINDOW, 0)
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncIterator[asyncio.Queue[News | None]]:
@@ -96,18 +99,29 @@ def _offer(queue: asyncio.Queue[News | None], news: News) -> None:
     queue.put_nowait(news)
 
 
-def _sqlite_change_detector(path: str) -> Callable[[], bool]:
-    """Return a check that costs microseconds: SQLite counts the commits of other connections on a kept-open one."""
-    watcher = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-    seen = -1
+def _is_sqlite() -> bool:
+    return connection.vendor == "sqlite"
 
-    def changed() -> bool:
-        nonlocal seen
-        version: int = watcher.execute("PRAGMA data_version").fetchone()[0]
-        seen, before = version, seen
-        return version != before
 
-    return changed
+@contextlib.contextmanager
+def _change_detector() -> Iterator[Callable[[], bool]]:
+    """Yield a check of whether anything was committed since it was asked last, true the first time.
+
+    On SQLite it costs microseconds: a kept-open connection counts the commits of all others.
+    """
+    if not _is_sqlite():
+        yield lambda: True
+        return
+    path = connection.settings_dict["NAME"]
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)) as watcher:
+        seen = -1
+
+        def changed() -> bool:
+            nonlocal seen
+            before, [seen] = seen, watcher.execute("PRAGMA data_version").fetchone()
+            return bool(seen != before)
+
+        yield changed
 
 
 def last_seq() -> int:
@@ -116,10 +130,12 @@ def last_seq() -> int:
     return newest or 0
 
 
-def read_after(seq: int) -> list[News]:
-    """Return the announcements after ``seq``, oldest first."""
-    rows = Announcement.objects.filter(pk__gt=seq).order_by("pk")[:QUEUE_SIZE]
-    return [News(seq=row.pk, topic=row.topic, payload=row.payload) for row in rows]
+def read_after(seq: int, topic: str = "") -> list[News]:
+    """Return the announcements after ``seq``, oldest first: all, or those of one topic."""
+    rows = Announcement.objects.filter(pk__gt=seq).order_by("pk")
+    if topic:
+        rows = rows.filter(topic=topic)
+    return [News(seq=row.pk, topic=row.topic, payload=row.payload) for row in rows[:QUEUE_SIZE]]
 
 
 TAIL = Tail()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
@@ -128,8 +129,18 @@ def build_kill_facts(user: User) -> KillFacts:
         n_orders=len(seen.orders) if seen else None,
         n_positions=len(ours) if seen else None,
         n_foreign=len(seen.positions) - len(ours) if seen else 0,
-        estimate=sum((Decimal(p["profit"]) for p in ours), Decimal(0)) if seen else None,
+        estimate=sum((open_result(p) for p in ours), Decimal(0)) if seen else None,
     )
+
+
+def open_result(position: dict[str, Any]) -> Decimal:
+    """Return what an open position has made so far, its swap included, as the account's equity counts it."""
+    return Decimal(position["profit"]) + Decimal(position["swap"])
+
+
+def build_admin_frame(user: User) -> FrameData:
+    """Return what the admin's pages show of the frame: the environment, and the way to the kill switch."""
+    return FrameData(mode=Mode(settings.TRADING_MODE), clock=clock_data(), signed_in=user.is_authenticated)
 
 
 def build_frame(user: User, page: str) -> FrameData:

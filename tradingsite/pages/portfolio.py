@@ -11,6 +11,7 @@ from django.urls import reverse
 from execution.limits import current_limits
 from execution.models import BrokerState, Decision, RebalanceSettings
 from execution.sessions.slots import HOUR
+from ops import clock
 from strategies.models import FittedModel
 from tradingsite.pages.decision_data import (
     DecisionData,
@@ -22,17 +23,18 @@ from tradingsite.pages.decision_data import (
     Stage,
 )
 from tradingsite.pages.frame import User, account_state, freshness, next_rebalance
-from tradingsite.pages.frame_data import Mode
-from tradingsite.pages.overview import (
+from tradingsite.pages.frame_data import Freshness, Mode
+from tradingsite.pages.overview_data import Level
+from tradingsite.pages.portfolio_data import ModelRow, ModelsData, SymbolModels, TargetRow, TargetsData
+from tradingsite.pages.signals import (
     VERDICT_LEVELS,
     capital_of,
     held_fraction,
     model_name,
     newest_decisions,
+    sized_fraction,
     verdict_words,
 )
-from tradingsite.pages.overview_data import Level
-from tradingsite.pages.portfolio_data import ModelRow, ModelsData, SymbolModels, TargetRow, TargetsData
 
 HISTORY_BARS = 168
 OUTCOMES = {
@@ -74,13 +76,13 @@ def _target(row: Decision, seen: BrokerState | None) -> TargetRow:
     """Return one symbol; target and actual are fractions of equity, as its weight is."""
     capital, price = capital_of(row), row.sizing.get("contract_value")
     share = float(capital / seen.equity) if capital and seen and seen.equity else None
-    actual = held_fraction(row.symbol, seen, capital)
+    target, actual = sized_fraction(row), held_fraction(row.symbol, seen, capital)
     held = _held_lots(row.symbol, seen)
     delta = row.target_lots - held if row.target_lots is not None and held is not None else None
     return TargetRow(
         symbol=row.symbol,
         weight=share,
-        target=None if row.clipped_pct is None or share is None else row.clipped_pct * share,
+        target=None if target is None or share is None else target * share,
         actual=None if actual is None or share is None else actual * share,
         target_lots=row.target_lots,
         actual_lots=held,
@@ -107,7 +109,13 @@ def _trade_words(row: Decision, delta: Decimal | None) -> str:
 
 def build_funnel(user: User) -> FunnelData:
     """Return the newest decision of each symbol, from data to order."""
-    return FunnelData(fresh=freshness(account_state()), decisions=tuple(decision_data(r) for r in newest_decisions()))
+    return FunnelData(fresh=_read_now(), decisions=tuple(decision_data(row) for row in newest_decisions()))
+
+
+def _read_now() -> Freshness:
+    """Return the freshness of stored decisions: their bars say how old they are, their panel that it is fed."""
+    now = clock.wall_now()
+    return Freshness.of(now, now=now)
 
 
 def decision_data(row: Decision) -> DecisionData:
@@ -136,10 +144,16 @@ def decision_data(row: Decision) -> DecisionData:
         all_in_lots=_decimal(sizing.get("all_in_lots")),
         target_lots=row.target_lots,
         current_lots=row.current_lots,
+        step_lots=_decimal(sizing.get("volume_step")),
         size_words=sizing.get("reason", ""),
-        rules=tuple(RuleVerdict(rule=v["rule"], passed=v["ok"], detail=v["message"]) for v in row.verdicts),
+        rules=tuple(_rule(verdict) for verdict in row.verdicts),
         legs=tuple(_leg(leg) for leg in row.legs),
+        digits=sizing.get("digits", 2),
     )
+
+
+def _rule(verdict: dict[str, Any]) -> RuleVerdict:
+    return RuleVerdict(rule=verdict["rule"].replace("_", " "), passed=verdict["ok"], detail=verdict["message"])
 
 
 def _votes(row: Decision) -> tuple[ModelVote, ...]:
@@ -203,7 +217,7 @@ def _decimal(text: str | None) -> Decimal | None:
 def build_models(user: User) -> ModelsData:
     """Return every active model with its last positions."""
     symbols = tuple(_symbol_models(row) for row in newest_decisions())
-    return ModelsData(fresh=freshness(account_state()), symbols=symbols)
+    return ModelsData(fresh=_read_now(), symbols=symbols)
 
 
 def _symbol_models(row: Decision) -> SymbolModels:

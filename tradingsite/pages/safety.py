@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
-from execution.models import KillEvent
+from django.db.models import F, Sum
+
+from execution.models import FillRecord, KillEvent
 from execution.rearm import arm_checks, arm_phrase
 from execution.safety import killswitch
 from ops import clock
@@ -31,9 +34,18 @@ def build_kill_progress(user: User) -> KillProgress | None:
         flat_at=event.flat_at,
         n_positions=0 if event.flat_at else len(seen.positions) if seen else None,
         n_orders=0 if event.flat_at else len(seen.orders) if seen else None,
+        currency=seen.account.currency if seen else "USD",
+        result=_result(event) if event.flat_at else None,
         is_late=late,
         can_arm=may(user, "arm"),
     )
+
+
+def _result(event: KillEvent) -> Decimal | None:
+    """Return what the positions that a kill closed had made, costs included; None when it had nothing to close."""
+    fills = FillRecord.objects.filter(intent__cause="kill", intent__cause_id__startswith=f"{event.pk}:")
+    money: Decimal | None = fills.aggregate(sum=Sum(F("profit") + F("swap") + F("commission") + F("fee")))["sum"]
+    return money
 
 
 def _steps(event: KillEvent) -> tuple[KillStep, ...]:
@@ -60,17 +72,18 @@ def _closed_words(event: KillEvent) -> str:
 
 
 def build_rearm(user: User, *, form: dict[str, str] | None = None, errors: dict[str, str] | None = None) -> RearmData:
-    """Return cause, checks and form of the re-arm page."""
-    event = killswitch.last_kill()
-    written = form or {}
+    """Return cause, checks and form of the re-arm page; the broker is asked only for who may arm what is killed."""
+    event, word = killswitch.last_kill(), state_word()
+    can_arm, written = may(user, "arm"), form or {}
+    checks = arm_checks() if can_arm and word is StateWord.KILLED else []
     return RearmData(
-        word=state_word(),
+        word=word,
         killed_at=event.latched_at if event else None,
         by=event.actor if event else "—",
         cause=event.cause if event else "never armed",
-        checks=tuple(ArmCheck(name=c.name, passed=c.ok, detail=c.detail) for c in arm_checks()),
+        checks=tuple(ArmCheck(name=c.name, passed=c.ok, detail=c.detail) for c in checks),
         phrase=arm_phrase(),
-        can_arm=may(user, "arm"),
+        can_arm=can_arm,
         what_changed=written.get("what_changed", ""),
         typed=written.get("phrase", ""),
         errors=errors,

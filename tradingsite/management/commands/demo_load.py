@@ -17,14 +17,14 @@ class Command(DeskCommand):
 
     def run(self, **options: Any) -> Outcome:
         report = load_demo(say=self.stderr.write)
-        return Outcome(data=report.as_data(), text=_text(report), exit_code=report.exit_code)
+        return Outcome(data=report.as_data(), text=self._text(report), exit_code=report.exit_code)
 
-
-def _text(report: DemoReport) -> str:
-    if report.fits is None:
-        head = f"the demo is loaded already: {', '.join(report.symbols)}"
-    else:
-        head = f"loaded {', '.join(report.symbols)}: {len(report.fits.models)} models"
-    if not password_file().exists():
-        return head
-    return f"{head}\nuser {ADMIN}  password {password_file().read_text().strip()}"
+    def _text(self, report: DemoReport) -> str:
+        names = ", ".join(report.symbols)
+        head = f"{names} are loaded already" if report.fits is None else f"{names} are loaded"
+        path = password_file()
+        if not path.exists():
+            return head
+        # On a screen, for whoever sits there; a log shall not keep it.
+        word = path.read_text().strip() if self.stdout.isatty() else f"is in {path}"
+        return f"{head}\nuser {ADMIN}  password {word}"

@@ -78,8 +78,8 @@ class Command(DeskCommand):
         boss.start_world()
         if settings.TRADING_MODE == "demo":
             boss.wait_until("the simulator", _simulator_answers)
-            with boss.interruptible():
-                demo.load_demo(say=lambda line: self.show("up", line))
+            if not demo.is_loaded():  # in a process of its own: what it needs of memory ends with it
+                boss.run_once(supervisor.demo_loader())
         boss.start_desk()
         boss.wait_until("the site", supervisor.is_site_up)
         self._say_where()
