@@ -9,7 +9,11 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
 
+# The tests that start a whole desk take minutes: they run under CI, and when asked for.
 test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(CI),,-m "not processes") $(ARGS)
+
+test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.dev

@@ -13,7 +13,7 @@ from django.db import DatabaseError, close_old_connections
 from loguru import logger
 
 from execution.brokers.base import Broker
-from execution.errors import BrokerError, ExecutionError
+from execution.errors import BrokerError, ConfigError, ExecutionError
 from execution.limits import current_limits, loss_budgets, note_day_start
 from execution.models import Account, ControlRow
 from execution.rearm import arm_checked, may_arm_itself
@@ -91,9 +91,7 @@ class Sentinel:
     def _guard(self) -> None:
         """Watch the account; flatten when killed, block or kill when too much is lost."""
         broker = self._connected()
-        watched = watch(broker)
-        account = current_account(watched.snapshot)
-        store_watched(account, watched)
+        account = guard_account(broker)
         alerts.resolve_alert(UNREACHABLE)
         notice_missing_file()
         if killing():
@@ -102,7 +100,6 @@ class Sentinel:
             reconcile(broker)
             if may_arm_itself():
                 arm_checked(SYSTEM, reason="the demo arms itself", start=State.ARMED)
-        guard_losses(account, watched)
 
     def _flatten(self, broker: Broker, account: Account) -> None:
         event = killswitch.running_kill()
@@ -124,7 +121,7 @@ class Sentinel:
 
     def _lost_broker(self, error: Exception) -> None:
         logger.warning("the sentinel's round failed: {}", error)
-        if isinstance(error, BrokerError | TerminalError):
+        if isinstance(error, BrokerError | ConfigError | TerminalError):
             alerts.raise_alert(UNREACHABLE, "The broker does not answer", detail=str(error))
             self._let_go()
 
@@ -146,6 +143,15 @@ def notice_missing_file() -> None:
         return
     if control.armed_file().read() is None:
         killswitch.latch(SYSTEM, cause="the armed file is gone or cannot be read")
+
+
+def guard_account(broker: Broker) -> Account:
+    """Look at the account, keep what was seen, and hold it against the loss limits."""
+    watched = watch(broker)
+    account = current_account(watched.snapshot)
+    store_watched(account, watched)
+    guard_losses(account, watched)
+    return account
 
 
 def guard_losses(account: Account, watched: Watched) -> None:

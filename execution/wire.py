@@ -11,18 +11,38 @@ from django.conf import settings
 from execution.brokers import connect
 from execution.brokers.base import Broker
 from execution.brokers.mt5_session import Mt5Login
+from execution.errors import ConfigError
 from market.feeds.server_time import server_moment_to_utc_ms
 from market.terminal.client import Terminal, open_terminal
 from ops import clock
 
 
 def open_site_terminal() -> Terminal:
-    """Return a client of this site's terminal."""
-    return open_terminal(settings.MT5_BRIDGE, run_dir=settings.RUN_DIR, state_dir=settings.STATE_DIR)
+    """Return a client of this site's terminal.
+
+    Raises
+    ------
+    ConfigError
+        MT5_BRIDGE is no address; the message says what is.
+    TerminalUnavailableError
+        The module that it names cannot be imported.
+    """
+    try:
+        return open_terminal(settings.MT5_BRIDGE, run_dir=settings.RUN_DIR, state_dir=settings.STATE_DIR)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def configured_login() -> Mt5Login | None:
-    """Return the account that the settings name, or None for the one the terminal is logged in to."""
+    """Return the account that the settings name, or None for the one the terminal is logged in to.
+
+    Raises
+    ------
+    ConfigError
+        Real money is at stake, and whichever account a person has left the terminal in would do.
+    """
+    if settings.TRADING_MODE == "live" and not (settings.MT5_LOGIN and settings.MT5_SERVER):
+        raise ConfigError("live trading needs MT5_LOGIN and MT5_SERVER: without them any account would be traded")
     if not settings.MT5_LOGIN:
         return None
     return Mt5Login(

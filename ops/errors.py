@@ -27,3 +27,9 @@ class DeskError(Exception):
     """An error with a one-line message for a person: what, why, what to do next."""
 
     exit_code: ExitCode = ExitCode.FAILED
+
+
+class CancelledError(DeskError):
+    """A person asked for a stop; what was finished before is kept."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TextIO
 
 from ops import clock
+from ops.errors import CancelledError
 from ops.live import announce
 from ops.models import Run
 
@@ -31,7 +32,13 @@ class Silent:
 
 
 class RowProgress:
-    """Progress in the run's row, announced to open pages."""
+    """Progress in the run's row, announced to open pages; it stops a run that is to be cancelled.
+
+    Raises
+    ------
+    CancelledError
+        From ``advance``, at most half a second after somebody asked.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -54,6 +61,32 @@ class RowProgress:
         )
         announce("jobs", {"id": self.run.pk, "done": self.done, "total": self.total})
         self._written = clock.mono()
+        self._stop_when_asked()
+
+    def _stop_when_asked(self) -> None:
+        if self.done < self.total and Run.objects.filter(pk=self.run.pk, cancel_requested=True).exists():
+            raise CancelledError(f"cancelled at {self.done} of {self.total}")
+
+
+class LineProgress:
+    """Progress as lines ``done/total label``, for a process that reads them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.done = 0
+        self.total = 0
+
+    def start(self, total: int, label: str) -> None:
+        self.done, self.total = 0, total
+        self._write(label)
+
+    def advance(self, label: str) -> None:
+        self.done += 1
+        self._write(label)
+
+    def _write(self, label: str) -> None:
+        self._stream.write(f"{self.done}/{self.total} {label}\n")
+        self._stream.flush()
 
 
 class BarProgress:

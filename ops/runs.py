@@ -13,6 +13,7 @@ from django.db.models import F
 
 from ops import clock
 from ops.boot import boot_id
+from ops.errors import CancelledError, DeskError
 from ops.live import announce
 from ops.models import Run
 
@@ -60,6 +61,17 @@ def finish(run: Run, status: Run.Status, *, result: dict[str, Any] | None = None
     return bool(ended)
 
 
+def cancel(run_id: int) -> bool:
+    """Cancel a run that waits, ask one that works to stop; False when it has ended already."""
+    with transaction.atomic():
+        now = {"status": Run.Status.CANCELLED, "finished_at": clock.wall_now(), "error": "cancelled before it began"}
+        waited = Run.objects.filter(pk=run_id, status=Run.Status.QUEUED).update(cancel_requested=True, **now)
+        asked = Run.objects.filter(pk=run_id, status=Run.Status.RUNNING).update(cancel_requested=True)
+        if waited or asked:
+            announce("jobs", {"id": run_id})
+    return bool(waited or asked)
+
+
 def close_dead_runs() -> list[Run]:
     """Close running runs without a sign of life as crashed, and return them."""
     running = Run.objects.filter(status=Run.Status.RUNNING)
@@ -90,6 +102,24 @@ def beating(run: Run) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def working(run: Run) -> Iterator[None]:
+    """Let the run beat while the block works, and end its row when an error ends the block.
+
+    The block itself says with ``finish`` what came of it. Errors of ours end here, with their line in the row.
+    """
+    try:
+        with beating(run):
+            yield
+    except CancelledError as error:
+        finish(run, Run.Status.CANCELLED, error=str(error))
+    except DeskError as error:
+        finish(run, Run.Status.FAILED, error=str(error))
+    finally:
+        # Changes nothing after any ending above: only an error that nobody foresaw comes here first.
+        finish(run, Run.Status.FAILED, error="ended by an unexpected error; see the log of its process")
 
 
 def _beat_until(run_id: int, stop: threading.Event) -> None:

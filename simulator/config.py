@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from simulator.clock import checked_speed
 from simulator.errors import SimConfigError
+from simulator.terms import AS_USUAL, Terms
 
 MARGIN_MODES = ("hedging", "netting")
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class SimConfig:
     margin_mode : {"hedging", "netting"}
     balance, leverage : float, int
         Of the new account, in dollars and as 1:n.
+    terms : Terms
+        What trading costs there.
     """
 
     state_dir: Path
@@ -46,6 +49,7 @@ class SimConfig:
     margin_mode: str = "hedging"
     balance: float = 100_000.0
     leverage: int = 30
+    terms: Terms = AS_USUAL
 
     @property
     def sim_dir(self) -> Path:
@@ -71,6 +75,12 @@ class SimConfig:
             margin_mode=_read(env, "SIM_MARGIN_MODE", "hedging", _margin_mode, " or ".join(MARGIN_MODES)),
             balance=_read(env, "SIM_BALANCE", 100_000.0, _positive, "a positive amount of dollars"),
             leverage=_read(env, "SIM_LEVERAGE", 30, _leverage, "a whole number from 1 to 1000, the n of 1:n"),
+            terms=Terms(
+                spread=_read(env, "SIM_SPREAD", 1.0, _factor, "a factor of at least 0"),
+                commission=_read(env, "SIM_COMMISSION", 1.0, _factor, "a factor of at least 0"),
+                swap=_read(env, "SIM_SWAP", 1.0, _factor, "a factor of at least 0"),
+                hold_open=_read(env, "SIM_HOLD_OPEN", False, _flag, "true or false"),
+            ),
         )
 
 
@@ -80,7 +90,7 @@ def _read(env: Mapping[str, str], name: str, default: T, parse: Callable[[str], 
         return default
     try:
         return parse(text)
-    except ValueError:
+    except (ValueError, KeyError):
         raise SimConfigError(f"{name}={text!r}: use {allowed}") from None
 
 
@@ -112,6 +122,17 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(text)
     return value
+
+
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
 
 
 def _leverage(text: str) -> int:

@@ -19,6 +19,7 @@ from simulator.noise import symbol_key
 from simulator.path import MINUTE_MS, PathBlock, build_paths
 from simulator.symbols import CATALOGUE, SimSymbol
 from simulator.synthetic import END_MS, synthetic_bars
+from simulator.terms import Terms
 
 TICK_DTYPE = np.dtype([("time_ms", "<i8"), ("bid", "<f8"), ("ask", "<f8")])
 RATE_DTYPE = np.dtype(
@@ -108,6 +109,18 @@ class Market:
         bars = synthetic_bars(symbols, digits=digits, seed=seed, end_ms=end_ms)
         first = min(SYNTHETIC_TRADING_MS, end_ms - HOUR_MS)
         return cls(bars, symbols, seed=seed, mode="synthetic", first_trading_ms=first)
+
+    def on_terms(self, terms: Terms) -> Market:
+        """Return the same market with other costs."""
+        return Market(
+            self._bars,
+            {name: terms.of(symbol) for name, symbol in self.symbols.items()},
+            seed=self.seed,
+            mode=self.mode,
+            first_trading_ms=self.first_trading_ms,
+            hold_open=terms.hold_open,
+            notes=self.notes,
+        )
 
     def hour_bars(self, symbol: str) -> HourBars:
         """Return all hour bars of a symbol, the future included: for tests and for judges, not for traders."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from simulator.config import SimConfig
 from simulator.errors import SimConfigError
 from simulator.files import write_json
 from simulator.market import Market
+from simulator.terms import AS_USUAL
 
 
 class World:
@@ -44,8 +46,11 @@ class World:
 
 
 def _market(config: SimConfig) -> Market:
-    if not config.replay:
-        return _synthetic(config.seed)
+    market = _replayed(config) if config.replay else _synthetic(config.seed)
+    return market if config.terms == AS_USUAL else market.on_terms(config.terms)
+
+
+def _replayed(config: SimConfig) -> Market:
     from simulator.replay import replay_market  # needs pandas, which a synthetic world does without
 
     return replay_market(config.replay, seed=config.seed)
@@ -88,7 +93,8 @@ def _identity(config: SimConfig, market: Market) -> dict[str, Any]:
         bars = market.hour_bars(name)
         for column in (bars.open_ms, bars.close):
             digest.update(column[:: max(1, len(column) // 4096)].tobytes())
-    return {
+    terms = {} if config.terms == AS_USUAL else {"terms": asdict(config.terms)}
+    return terms | {
         "mode": market.mode,
         "seed": config.seed,
         "files": [Path(entry.rpartition("=")[2]).name for entry in config.replay],
@@ -98,7 +104,8 @@ def _identity(config: SimConfig, market: Market) -> dict[str, Any]:
 
 def _describe(identity: dict[str, Any]) -> str:
     what = ", ".join(identity["files"]) or "synthetic prices"
-    return f"seed {identity['seed']} and {what} ({identity['prices']})"
+    terms = ", ".join(f"{name} {value}" for name, value in identity.get("terms", {}).items())
+    return f"seed {identity['seed']} and {what} ({identity['prices']}){terms and ' on other terms: ' + terms}"
 
 
 def _iso(t_ms: int) -> str:

@@ -22,6 +22,7 @@ Rates = NDArray[np.void]
 
 # MetaTrader 5's TIMEFRAME_* codes. Longer bars follow the server's day, so they are not on UTC's grid.
 TIMEFRAMES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 16385}
+AUTH_FAILED = -6
 CHUNK_BARS = 5_000  # well inside the read deadline, also over a slow tunnel
 COLUMNS = ("open", "high", "low", "close", "tick_volume", "spread", "real_volume")
 
@@ -100,7 +101,8 @@ class Mt5Feed:
         reply = call_terminal(self.terminal, "initialize", *path, **self.config.mt5_login)
         if not reply.value:
             code, text = reply.last_error
-            raise FeedUnavailableError(f"the terminal did not start: error {code} {text}")
+            hint = "; check MT5_LOGIN, MT5_SERVER and MT5_PASSWORD" if code == AUTH_FAILED else ""
+            raise FeedUnavailableError(f"the terminal did not start: error {code} {text}{hint}")
 
     def closed_bars(self, symbol: str, interval: str, *, since_ms: int) -> RawBars:
         """Return the closed bars that opened at ``since_ms`` or later, oldest first.
@@ -155,9 +157,9 @@ class Mt5Feed:
     def _chunk(self, symbol: str, timeframe: int, position: int, count: int) -> Rates:
         """Return bars by position, oldest first; none when there are no older ones."""
         reply = call_terminal(self.terminal, "copy_rates_from_pos", symbol, timeframe, position, count)
-        if reply.value is None and position:
-            return np.empty(0, np.void)
         if reply.value is None or not len(reply.value):
+            if position:
+                return np.empty(0, np.void)
             code, text = reply.last_error
             raise FeedReplyError(f"the terminal has no bars of {symbol}: error {code} {text}")
         missing = {"time", *COLUMNS} - set(getattr(reply.value.dtype, "names", None) or ())

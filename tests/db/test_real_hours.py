@@ -39,10 +39,14 @@ SPREADS = {"BTCUSD": Decimal("14.63"), "ETHUSD": Decimal("0.72"), "BNBUSD": Deci
 SHOWN_TWICE = datetime(2025, 11, 2, 5, tzinfo=UTC)
 
 
-COURSES = (
-    Course("hedging", n_slots=48, sizing_capital=10_000, future_is_stored=False),
-    Course("netting", n_slots=12, sizing_capital=90_000, future_is_stored=True),
-)
+COURSES = [
+    # A group each: a course is run once, by one of the workers that share the tests.
+    pytest.param(course, id=course.margin_mode, marks=pytest.mark.xdist_group(f"real hours {course.margin_mode}"))
+    for course in (
+        Course("hedging", n_slots=48, sizing_capital=10_000, future_is_stored=False),
+        Course("netting", n_slots=12, sizing_capital=90_000, future_is_stored=True),
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def files(trading_data) -> Files:
     }
 
 
-@pytest.fixture(scope="module", params=COURSES, ids=lambda course: course.margin_mode)
+@pytest.fixture(scope="module", params=COURSES)
 def replayed(request, files, tmp_path_factory, django_db_setup, django_db_blocker):
     """Run a course once, for all that is asked of it; what it stored is gone before the first question."""
     course = request.param

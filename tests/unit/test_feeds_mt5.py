@@ -84,6 +84,20 @@ def test_a_terminal_with_less_history_gives_what_it_has(monkeypatch):
     assert len(raw) == 23
 
 
+def test_a_terminal_that_answers_with_no_bars_beyond_its_history_gives_what_it_has(monkeypatch):
+    monkeypatch.setattr(mt5, "CHUNK_BARS", 8)
+    whole = make_rates(HOURS)
+
+    class Empty(WrittenTerminal):
+        def _copy_rates_from_pos(self, symbol, timeframe, position, count):
+            found = super()._copy_rates_from_pos(symbol, timeframe, position, count)
+            return whole[:0] if found is None else found
+
+    raw = make_mt5_feed(Empty(whole), now="2025-06-02T23:10").closed_bars("BTCUSD", "1h", since_ms=0)
+
+    assert len(raw) == 23
+
+
 def test_server_time_becomes_utc():
     terminal = WrittenTerminal(make_rates(["2025-07-01T12:00", "2025-07-01T13:00"]))
 

@@ -12,6 +12,7 @@ import pytest
 from simulator.config import SimConfig
 from simulator.errors import SimConfigError
 from simulator.files import only_one
+from simulator.terms import Terms
 from simulator.world import World
 
 
@@ -37,6 +38,10 @@ def test_all_settings_are_read():
             "SIM_MARGIN_MODE": "netting",
             "SIM_BALANCE": "5000",
             "SIM_LEVERAGE": "100",
+            "SIM_SPREAD": "0",
+            "SIM_COMMISSION": "0.5",
+            "SIM_SWAP": "2",
+            "SIM_HOLD_OPEN": "true",
         }
     )
     assert read == SimConfig(
@@ -48,6 +53,7 @@ def test_all_settings_are_read():
         margin_mode="netting",
         balance=5000.0,
         leverage=100,
+        terms=Terms(spread=0, commission=0.5, swap=2, hold_open=True),
     )
 
 
@@ -58,6 +64,9 @@ def test_a_start_with_an_offset_is_taken_to_utc():
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
+        ("SIM_SPREAD", "-1", "a factor of at least 0"),
+        ("SIM_SWAP", "inf", "a factor of at least 0"),
+        ("SIM_HOLD_OPEN", "maybe", "true or false"),
         ("SIM_START", "yesterday", "ISO date"),
         ("SIM_SPEED", "0", "above 0 and at most 240"),
         ("SIM_SPEED", "241", "above 0 and at most 240"),
@@ -123,3 +132,21 @@ def test_only_one_simulator_runs_on_a_state(tmp_path):
         pass
     with only_one(lock):  # it was given back
         pass
+
+
+def test_other_terms_make_another_world_whose_bars_are_the_same(tmp_path):
+    usual = World(config(tmp_path / "a")).market
+    free = World(config(tmp_path / "b", terms=Terms(spread=0, commission=0, swap=0, hold_open=True))).market
+    at_ms = usual.first_trading_ms
+    quote = free.quote("BTCUSD", at_ms)
+
+    assert (quote.bid, quote.ask) == (usual.quote("BTCUSD", at_ms).bid,) * 2
+    symbol = free.symbols["BTCUSD"]
+    assert (symbol.commission_rate, symbol.swap_long_pct, symbol.swap_short_pct) == (0, 0, 0)
+    assert (free.hour_bars("BTCUSD").close == usual.hour_bars("BTCUSD").close).all()
+
+
+def test_a_state_is_not_gone_on_with_on_other_terms(tmp_path):
+    World(config(tmp_path, terms=Terms(spread=0)))
+    with pytest.raises(SimConfigError, match=r"on other terms: spread 0"):
+        World(config(tmp_path))
