@@ -4,17 +4,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: up test test-all check fmt bench clean
+.PHONY: up test test-processes test-all check fmt bench clean
 
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
 
-# The tests that start a whole desk take minutes: they run under CI, and when asked for.
+# Tests that start a whole desk take minutes and want the cores for themselves: they run under CI, and when asked for.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(CI),,-m "not processes") $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not processes" $(ARGS)
+	$(if $(CI),$(MAKE) test-processes)
 
-test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+test-processes: $(VENV)/.dev
+	$(BIN)/python -m pytest -m processes $(ARGS)
+
+test-all: test test-processes
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

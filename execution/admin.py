@@ -44,7 +44,7 @@ class PortfolioWeightAdmin(SimpleHistoryAdmin):  # type: ignore[misc]  # simple_
 
 @admin.register(RebalanceSettings)
 class RebalanceSettingsAdmin(SimpleHistoryAdmin):  # type: ignore[misc]
-    list_display = ("__str__", "size_by", "sizing_capital", "max_position_pct")
+    list_display = ("__str__", "size_by", "sizing_capital", "max_position_pct", "weighting", "vol_target")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return not RebalanceSettings.objects.exists()

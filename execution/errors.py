@@ -7,6 +7,7 @@
     ├── RiskRefusedError             final: our own limits said no; nothing was sent
     ├── NoDecisionError              nothing was decided yet
     ├── SymbolSkippedError           this symbol sits out; the others go on
+    ├── KillNotWrittenError          killed by file and terminal; the rows are still to be written
     ├── PositionGoneError            plan again: what was to be closed is not there; nothing was sent
     └── BrokerError
         ├── OrderRejectedError       final: the broker said no
@@ -48,7 +49,18 @@ class NoDecisionError(ExecutionError):
 
 
 class SymbolSkippedError(ExecutionError):
-    """A symbol that cannot be decided on at this slot: its bars or its models are not fit to."""
+    """A symbol that cannot be decided on at this slot: its bars or its models are not fit to.
+
+    ``exit_code`` says which: data that is missing or stale, or a model that failed.
+    """
+
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.DATA) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class KillNotWrittenError(ExecutionError):
+    """A kill that the database did not take: nothing new is sent, and nothing could be closed yet."""
 
 
 class PositionGoneError(ExecutionError):

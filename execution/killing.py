@@ -7,13 +7,13 @@ from subprocess import DEVNULL, Popen
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections
 from loguru import logger
 
-from execution.errors import ExecutionError
-from execution.models import KillEvent
+from execution.errors import ExecutionError, KillNotWrittenError
+from execution.models import Intent, KillEvent
 from execution.safety import killswitch
-from execution.safety.flatten import flatten_round
+from execution.safety.flatten import flatten_round, in_words, read_book
 from execution.safety.reconcile import current_account
 from execution.wire import the_broker
 from market.terminal.errors import TerminalError
@@ -25,24 +25,66 @@ POLL_S = 0.1
 
 
 def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str, Any]:
-    """Latch, then wait until the broker confirmed that we are flat, closing ourselves if nobody else does."""
-    event = killswitch.latch(actor, cause=cause)
+    """Latch, then wait until the broker confirmed that we are flat, closing ourselves if nobody else does.
+
+    What stood in the way at last is in the result as ``trouble``.
+
+    Raises
+    ------
+    KillNotWrittenError
+        The database took no row before the time was over. File and terminal are latched all the same.
+    """
     deadline, trouble = clock.mono() + timeout_s, ""
+    event = _latch(actor, cause, deadline)
     while clock.mono() < deadline and not event.flat_at:
-        if heartbeats.age_s("sentinel") > SENTINEL_GONE_AFTER_S:
+        if heartbeats.is_gone("sentinel", after_s=SENTINEL_GONE_AFTER_S):
             before, trouble = trouble, _flatten_here(event)
             if trouble and trouble != before:
                 logger.error("the kill could not close everything yet: {}", trouble)
         clock.sleep(POLL_S)
         event.refresh_from_db()
-    return kill_state(event)
+    return kill_state(event) | {"trouble": "" if event.flat_at else trouble or _unfinished(event)}
+
+
+def _latch(actor: Actor, cause: str, deadline: float) -> KillEvent:
+    """Latch at once by file and terminal, and by the rows as soon as the database takes them."""
+    while True:
+        try:
+            return killswitch.latch(actor, cause=cause)
+        except DatabaseError as error:
+            close_old_connections()
+            if clock.mono() >= deadline:
+                raise KillNotWrittenError(
+                    f"killed: nothing new is sent. But the database could not be written ({error}), so nothing was "
+                    "closed: close by hand in the broker's own terminal, or free the database and kill again"
+                ) from error
+        clock.sleep(POLL_S)
+
+
+def _unfinished(event: KillEvent) -> str:
+    """Return how the newest step that failed ended, empty when none did."""
+    steps = Intent.objects.filter(cause="kill", cause_id__startswith=f"{event.pk}:").exclude(status=Intent.Status.DONE)
+    step = steps.first()
+    return f"{step.symbol} is not closed yet: {step.reason}" if step else ""
+
+
+def kill_preview() -> dict[str, Any]:
+    """Return what a kill would cancel, close and leave alone now, read from the broker; nothing is changed."""
+    with the_broker(patient=False) as broker:
+        book = read_book(broker, current_account(broker.account()))
+    return {
+        "dry_run": True,
+        "would_cancel": in_words((), book.orders),
+        "would_close": in_words(book.ownership.ours, ()),
+        "foreign": book.left_alone,
+    }
 
 
 def see_it_through() -> None:
-    """Start a process that flattens when the sentinel is gone; the web process itself holds no broker."""
-    if heartbeats.age_s("sentinel") <= SENTINEL_GONE_AFTER_S:
-        return
-    logger.warning("the sentinel gives no sign of life: a process of its own closes the positions")
+    """Start a process that waits until all is flat, and closes when the sentinel does not, as one that hangs.
+
+    The web process itself does not trade.
+    """
     Popen(  # our own command
         [sys.executable, "manage.py", "trade_kill", "--reason", "seen through for a kill from the page"],
         cwd=settings.BASE_DIR,
@@ -73,6 +115,7 @@ def kill_state(event: KillEvent) -> dict[str, Any]:
         "cancelled": event.n_cancelled,
         "closed": event.n_closed,
         "foreign_untouched": event.n_foreign,
+        "foreign": event.log,
         "flat_at": event.flat_at,
     }
 
@@ -80,6 +123,8 @@ def kill_state(event: KillEvent) -> dict[str, Any]:
 def kill_text(state: dict[str, Any]) -> str:
     """Return the state for people; "flat" only with the time of the read that showed it."""
     head = f"latched {state['latched_at']:%H:%M:%S} UTC, {state['closed']} closed, {state['cancelled']} cancelled"
+    if state["foreign"]:
+        head += f", not ours and untouched: {', '.join(state['foreign'])}"
     if state["flat_at"]:
         return f"{head}; flat, read from the broker at {state['flat_at']:%H:%M:%S} UTC"
     return f"{head}; NOT FLAT YET: it goes on, look at the broker's own terminal"

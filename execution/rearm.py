@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from execution.errors import BrokerError, RiskRefusedError
+from execution.errors import BrokerError, ConfigError, RiskRefusedError
 from execution.limits import current_limits, loss_budgets
 from execution.models import Attempt, ControlRow, KillEvent
 from execution.safety.armed import ArmedMark
@@ -43,7 +43,7 @@ def arm_checks() -> list[ArmCheck]:
     try:
         with the_broker(patient=False) as broker:
             found = reconcile(broker)
-    except (BrokerError, TerminalError) as error:
+    except (BrokerError, ConfigError, TerminalError) as error:
         return [ArmCheck("the broker answers", False, str(error))]
     return [*_broker_checks(found), *_data_checks()]
 
@@ -88,12 +88,17 @@ def arm(actor: Actor, *, phrase: str, reason: str, start: State = State.PAUSED) 
     BrokerUnavailableError
         The broker could not be read.
     """
+    require_armable(phrase)
+    return arm_checked(actor, reason=reason, start=start)
+
+
+def require_armable(phrase: str) -> None:
+    """Raise as ``arm`` does when it would, and change nothing."""
     if phrase != arm_phrase():
         raise RiskRefusedError(f"type {arm_phrase()!r} to arm, was {phrase!r}", codes=["arm:phrase"])
     failed = [check for check in arm_checks() if not check.ok]
     if failed:
         raise RiskRefusedError(f"not armed: {failed[0].name}: {failed[0].detail}", codes=["arm:check"])
-    return arm_checked(actor, reason=reason, start=start)
 
 
 def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:

@@ -66,9 +66,19 @@ class Sentinel:
         """Go round until asked to stop; no failure of one round ends the loop."""
         while not should_stop():
             self.round()
-            pause = KILL_LOOP_S if killing() else LOOP_S
-            clock.sleep(pause)
+            self._rest(should_stop)
         self._let_go()
+
+    def _rest(self, should_stop: Callable[[], bool]) -> None:
+        """Wait for the next round; a kill does not have to wait."""
+        end = clock.mono() + LOOP_S
+        while clock.mono() < end and not should_stop():
+            clock.sleep(KILL_LOOP_S)
+            try:
+                if killing():
+                    return
+            except DatabaseError:
+                close_old_connections()  # the next round meets it too, and says so
 
     def round(self) -> None:
         """Do everything once; each part goes on when another fails."""

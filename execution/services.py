@@ -14,7 +14,8 @@ from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
 from execution.safety.reconcile import current_account
 from execution.sessions.hourly import Session, TooLateError, onhour_offset, slot_of_run
-from execution.sessions.rebalance import FAMILY, SessionReport, SymbolReport, describe_plan
+from execution.sessions.rebalance import FAMILY
+from execution.sessions.reports import SessionReport, SymbolReport, describe_plan, describe_skipped
 from execution.sessions.slots import HOUR, floor_hour
 from execution.wire import the_broker
 from market.errors import MarketError
@@ -51,7 +52,7 @@ def _preview_one(symbol: Symbol, moment: Moment, broker: Broker, adjuster: Adjus
         )
         return describe_plan(decided, adjuster.plan(target))
     except (ExecutionError, MarketError) as error:
-        return SymbolReport(symbol=symbol.name, verdict="skipped", blocker=str(error))
+        return describe_skipped(symbol, error)
 
 
 def run_session_now(run: Run, symbols: Sequence[Symbol]) -> SessionReport:

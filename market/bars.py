@@ -18,6 +18,7 @@ import pandas as pd
 from market.errors import BarsError
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Derived = TypeVar("Derived")
 
@@ -119,13 +120,38 @@ def join_bars(rates: pd.DataFrame, klines: pd.DataFrame | None) -> pd.DataFrame:
     BarsError
         If either side breaks the contract of bars, or lacks a column.
     """
-    _check_frame(rates, RATE_COLUMNS)
-    joined = rates[list(RATE_COLUMNS)]
-    if klines is not None:
-        volumes = klines.rename(columns=KLINE_NAMES)
-        _check_frame(volumes, KLINE_COLUMNS)
-        joined = joined.join(volumes[list(KLINE_COLUMNS)], how="left")
-    return as_bars(joined)
+    index = _check_frame(rates, RATE_COLUMNS)
+    if klines is None:
+        return as_bars(rates[list(RATE_COLUMNS)])
+    volumes = klines.rename(columns=KLINE_NAMES)
+    kline_index = _check_frame(volumes, KLINE_COLUMNS)
+    joined = np.empty((len(BAR_COLUMNS), len(rates)))
+    joined[: len(RATE_COLUMNS)] = _matrix(rates, RATE_COLUMNS)
+    unit = index.unit if index.unit == kline_index.unit else "ns"
+    times, kline_times = (each.as_unit(unit).asi8 for each in (index, kline_index))
+    joined[len(RATE_COLUMNS) :] = aligned(times, kline_times, _matrix(volumes, KLINE_COLUMNS))
+    return as_bars(pd.DataFrame(joined.T, index=index, columns=list(BAR_COLUMNS), copy=False))
+
+
+def aligned(times: Ints, other_times: Ints, values: Floats) -> Floats:
+    """Return values of the other times at these times, NaN where there is none.
+
+    Parameters
+    ----------
+    times, other_times : ndarray of shape (n_times,) and (n_other,), int64
+        Strictly increasing.
+    values : ndarray of shape (n_columns, n_other), float64
+
+    Returns
+    -------
+    ndarray of shape (n_columns, n_times), float64
+    """
+    placed = np.full((len(values), len(times)), np.nan)
+    if len(other_times):
+        at = np.minimum(np.searchsorted(other_times, times), len(other_times) - 1)
+        found = other_times[at] == times
+        placed[:, found] = values[:, at[found]]
+    return placed
 
 
 def _check_frame(frame: pd.DataFrame, required: Sequence[str]) -> pd.DatetimeIndex:

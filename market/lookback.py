@@ -17,7 +17,6 @@ from market.intervals import DAY_MS, newest_closed_open_ms, require_interval
 from market.models import RecentTrade, from_ms
 from market.raw import Ints
 from market.reading import read_klines
-from market.tables import KLINES
 from market.updating import bring
 
 if TYPE_CHECKING:
@@ -58,29 +57,34 @@ def update_recent_trades(symbol: str, *, feed: BinanceFeed | None = None) -> int
     """Store the exchange's newest trades, and return how many are new."""
     with _given_or_opened(feed) as opened:
         trades = opened.recent_trades(symbol)
-    before = RecentTrade.objects.filter(symbol=symbol).count()
+    if not trades:
+        return 0
     rows = [RecentTrade(symbol=symbol, **trade._asdict()) for trade in trades]
+    oldest = min(trade.trade_id for trade in trades)
+    same_time = RecentTrade.objects.filter(symbol=symbol, trade_id__gte=oldest)  # not all that were ever stored
+    before = same_time.count()
     RecentTrade.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
-    return RecentTrade.objects.filter(symbol=symbol).count() - before
+    return same_time.count() - before
 
 
 def _klines_since(symbol: str, interval: str, start_ms: int, feed: BinanceFeed | None) -> pd.DataFrame:
-    length = require_interval(interval)
-    ranges = _missing_ranges(symbol, interval, -(-start_ms // length) * length)
-    if ranges:
-        with _given_or_opened(feed) as opened:
-            for first, last in ranges:
-                rows = opened.klines(symbol, interval, start_ms=first, end_ms=last + length)
-                bring(opened, symbol, rows, interval)
-    return read_klines(symbol, interval, since=from_ms(start_ms))
+    length, since = require_interval(interval), from_ms(start_ms)
+    stored = read_klines(symbol, interval, since=since)
+    ranges = _missing_ranges(stored, interval, -(-start_ms // length) * length)
+    if not ranges:
+        return stored
+    with _given_or_opened(feed) as opened:
+        for first, last in ranges:
+            rows = opened.klines(symbol, interval, start_ms=first, end_ms=last + length)
+            bring(opened, symbol, rows, interval)
+    return read_klines(symbol, interval, since=since)
 
 
-def _missing_ranges(symbol: str, interval: str, start_ms: int) -> list[tuple[int, int]]:
+def _missing_ranges(stored: pd.DataFrame, interval: str, start_ms: int) -> list[tuple[int, int]]:
     """Return the first and last open time of each run of closed klines that are not stored."""
     length = require_interval(interval)
     wanted = np.arange(start_ms, newest_closed_open_ms(interval, market_now_ms()) + 1, length, dtype=np.int64)
-    stored = KLINES.model._default_manager.filter(symbol=symbol, interval=interval, open_ms__gte=start_ms)
-    missing: Ints = np.setdiff1d(wanted, np.array(stored.values_list("open_ms", flat=True), dtype=np.int64))
+    missing: Ints = np.setdiff1d(wanted, stored.index.as_unit("ms").asi8)  # type: ignore[attr-defined]  # of times
     if not len(missing):
         return []
     breaks = np.flatnonzero(np.diff(missing) > length)

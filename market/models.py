@@ -15,7 +15,11 @@ from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
 from market.intervals import INTERVAL_MS
+from market.triggers import DropsBlocks
 from ops import clock
+
+BLOCK_BARS = 1024  # at most; what a new bar makes a reader read again
+BLOCK_MS = {name: BLOCK_BARS * length for name, length in INTERVAL_MS.items()}
 
 
 def interval_choices() -> list[tuple[str, str]]:
@@ -53,6 +57,31 @@ class Symbol(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SeriesBlock(models.Model):
+    """Some of a series' bars in columns, made from the rows and deleted by the database when one of them changes.
+
+    A row of this table says what all bars of its time are. One that is missing says nothing, so the table may be
+    emptied at any time (``market.blocks``). It stands before the bars, and so it does in a ``dumpdata``: loading them
+    afterwards deletes what blocks of them were loaded.
+    """
+
+    kind = models.CharField(max_length=6, help_text="rates or klines")
+    symbol = models.CharField(max_length=32)
+    interval = models.CharField(max_length=3)
+    number = models.BigIntegerField(help_text="its time since 1970, in blocks of its interval")
+    n_bars = models.PositiveIntegerField()
+    checksum = models.BigIntegerField(help_text="of the data: equal ones hold equal bars")
+    data = models.BinaryField(help_text="open times, then each column")  # last: the others are read without it
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "symbol", "interval", "number"], name="seriesblock_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n_bars} {self.kind} of {self.symbol} {self.interval} in block {self.number}"
 
 
 class PriceBar(models.Model):
@@ -99,6 +128,7 @@ class Bar(PriceBar):
         constraints = [
             *PriceBar.Meta.constraints,
             models.CheckConstraint(condition=Q(tick_volume__gte=0), name="%(class)s_volume_not_negative"),
+            DropsBlocks(kind="rates", block_ms=BLOCK_MS, name="%(class)s_drops_blocks"),
         ]
 
 
@@ -116,6 +146,7 @@ class Kline(PriceBar):
         constraints = [
             *PriceBar.Meta.constraints,
             models.CheckConstraint(condition=Q(volume__gte=0), name="%(class)s_volume_not_negative"),
+            DropsBlocks(kind="klines", block_ms=BLOCK_MS, name="%(class)s_drops_blocks"),
         ]
 
 

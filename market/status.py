@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Count, Max, Min
+from django.db.models import Count
 
+from market.blocks import LATEST_MS, false_blocks, read_directory
 from market.connections import market_now_ms
 from market.intervals import INTERVAL_MS, bars_behind
-from market.models import QuarantinedRow, Symbol, from_ms
+from market.models import BLOCK_MS, QuarantinedRow, Symbol, from_ms
 from market.quality import check_rows, find_gaps
 from market.symbols import chosen_symbols
-from market.tables import TABLES, stored_rows
+from market.tables import TABLES, Series, stored_rows
 from market.updating import DESK_INTERVAL, STALE_AFTER_BARS
 from ops.clock import ClockMissingError
-
-LATEST_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +49,20 @@ class Finding:
     symbol: str
     table: str
     interval: str
-    kind: str  # gap, stale, or what a row check found
+    kind: str  # gap, block, stale, or what a row check found
     open_at: datetime
     detail: str
 
 
 def data_status(names: Sequence[str] | None = None, *, interval: str = DESK_INTERVAL) -> list[SeriesStatus]:
     """Return the state of each series of the traded symbols, or of those named."""
-    return [
-        _series_status(symbol.name, table, name, interval)
-        for symbol in chosen_symbols(list(names or []))
-        for table, name in _series(symbol)
+    symbols = chosen_symbols(list(names or []))
+    series = [
+        (symbol.name, Series(TABLES[table], name, interval)) for symbol in symbols for table, name in _series(symbol)
     ]
+    quarantined = _count_quarantined([each.symbol for _, each in series], interval)
+    now_ms = _known_now_ms()
+    return [_series_status(symbol, each, quarantined.get(each.symbol, 0), now_ms) for symbol, each in series]
 
 
 def check_data(names: Sequence[str] | None = None, *, interval: str = DESK_INTERVAL) -> list[Finding]:
@@ -82,22 +82,37 @@ def _series(symbol: Symbol) -> Iterator[tuple[str, str]]:
         yield "klines", symbol.binance_symbol
 
 
-def _series_status(symbol: str, table: str, name: str, interval: str) -> SeriesStatus:
-    stored = TABLES[table].model._default_manager.filter(symbol=name, interval=interval)
-    found: dict[str, Any] = stored.aggregate(n=Count("id"), first=Min("open_ms"), last=Max("open_ms"))
-    now_ms = _known_now_ms()
-    last: int | None = found["last"]
+def _series_status(symbol: str, series: Series, n_quarantined: int, now_ms: int | None) -> SeriesStatus:
+    n_bars, first, last = _extent(series)
     return SeriesStatus(
         symbol=symbol,
-        table=table,
-        name=name,
-        interval=interval,
-        n_bars=found["n"],
-        first_at=None if found["first"] is None else from_ms(found["first"]),
+        table=series.table.kind,
+        name=series.symbol,
+        interval=series.interval,
+        n_bars=n_bars,
+        first_at=None if first is None else from_ms(first),
         last_at=None if last is None else from_ms(last),
-        bars_behind=None if last is None or now_ms is None else bars_behind(interval, last, now_ms),
-        n_quarantined=QuarantinedRow.objects.filter(symbol=name, interval=interval).count(),
+        bars_behind=None if last is None or now_ms is None else bars_behind(series.interval, last, now_ms),
+        n_quarantined=n_quarantined,
     )
+
+
+def _extent(series: Series) -> tuple[int, int | None, int | None]:
+    """Return how many bars are stored, and when the first and the last open."""
+    length = BLOCK_MS[series.interval]
+    directory = read_directory(series, 0, LATEST_MS // length)
+    numbers = directory.reach(length, LATEST_MS // length)
+    if all(number in directory.entries for number in numbers):  # the blocks have counted them
+        n_bars = sum(directory.entries[number].n_bars for number in numbers)
+    else:
+        stored = series.table.model._default_manager
+        n_bars = stored.filter(symbol=series.symbol, interval=series.interval).count()
+    return n_bars, directory.first_ms, directory.last_ms
+
+
+def _count_quarantined(names: Sequence[str], interval: str) -> dict[str, int]:
+    kept = QuarantinedRow.objects.filter(symbol__in=names, interval=interval).order_by()
+    return dict(kept.values_list("symbol").annotate(Count("id")))
 
 
 def _findings(symbol: str, table: str, name: str, interval: str) -> Iterator[Finding]:
@@ -110,6 +125,9 @@ def _findings(symbol: str, table: str, name: str, interval: str) -> Iterator[Fin
         yield Finding(symbol, table, interval, reason, from_ms(open_ms), "")
     for gap in find_gaps(rows.open_ms, INTERVAL_MS[interval]):
         yield Finding(symbol, table, interval, "gap", from_ms(gap.after_ms), f"{gap.n_missing} bars missing after it")
+    for number in false_blocks(Series(TABLES[table], name, interval)):
+        first_at = from_ms(number * BLOCK_MS[interval])
+        yield Finding(symbol, table, interval, "block", first_at, "not what its bars are: empty market_seriesblock")
     last = int(rows.open_ms[-1])
     behind = 0 if now_ms is None else bars_behind(interval, last, now_ms)
     if behind >= STALE_AFTER_BARS:

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 
+from market.blocks import make_blocks
 from market.errors import BarsError
 from market.intervals import INTERVAL_MS, NO_TIME
-from market.models import QuarantinedRow, from_ms
+from market.models import BLOCK_MS, QuarantinedRow, from_ms
 from market.quality import FLOAT_SLACK, check_rows
-from market.raw import Flags, Floats, Ints, RawBars
-from market.tables import Table, stored_rows, upsert
+from market.raw import Flags, Floats, Ints, RawBars, no_rows
+from market.tables import Series, Table, stored_rows, upsert
 
 REPLACED = "stored before the source revised it"
 DIFFERS = "differs from the stored bar"
@@ -41,6 +42,7 @@ class Stored:
     unchanged: int = 0
     quarantined: dict[str, int] = field(default_factory=dict)  # rows by reason
     differing: tuple[int, ...] = ()  # open times of bars that were stored differently before
+    newest_ms: int | None = None  # when the newest good row opened
 
     @property
     def n_quarantined(self) -> int:
@@ -76,18 +78,18 @@ def store_rows(
     BarsError
         If ``replace`` is False and most bars that both have differ: another symbol, or another time zone.
     """
+    series = Series(table, symbol, interval)
     with transaction.atomic():
-        checked = check_rows(raw, interval=interval, now_ms=now_ms, before=_closes_before(table, symbol, interval, raw))
+        before, closes = _stored_around(series, raw)
+        checked = check_rows(raw, interval=interval, now_ms=now_ms, before=closes)
         bad = list(zip(_as_json(checked.bad), checked.reasons, strict=True))
         good = checked.good
-        first, last = (int(good.open_ms[0]), int(good.open_ms[-1])) if len(good) else (1, 0)
-        before = stored_rows(table, symbol, interval, since_ms=first, until_ms=last)
-        differs = _differing(table, good, before)
+        shared = _shared(good, before)
+        differs = _differing(table, shared, len(good))
         if not replace:
-            _refuse_strangers(symbol, differs, n_shared=int(np.isin(good.open_ms, before.open_ms).sum()))
+            _refuse_strangers(symbol, differs, n_shared=len(shared.at))
         bad += _losers(good, before, good.open_ms[differs], replace=replace)
-        written = good if replace else good.take(~differs)
-        counts = upsert(table, symbol, interval, written, replace=replace)
+        counts = _write(series, good, shared, stands=np.full(len(good), True) if replace else ~differs, replace=replace)
         quarantine(bad, source=source, symbol=symbol, interval=interval)
         if dry_run:
             transaction.set_rollback(True)
@@ -95,6 +97,7 @@ def store_rows(
         **counts,
         quarantined=dict(Counter(reason for _, reason in bad)),
         differing=tuple(good.open_ms[differs].tolist()),
+        newest_ms=int(good.open_ms[-1]) if len(good) else None,
     )
 
 
@@ -126,29 +129,71 @@ def _open_text(row: dict[str, Any]) -> str:
     return f"server time {from_ms(int(row['server_s']) * 1000):%Y-%m-%d %H:%M}"
 
 
-def _closes_before(table: Table, symbol: str, interval: str, raw: RawBars) -> Floats:
-    """Return the last stored closes shortly before the rows, oldest first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """Rows that are given and stored: where they are among the given ones, and their values on both sides."""
+
+    at: Ints
+    given: RawBars
+    stored: RawBars
+
+
+def _stored_around(series: Series, raw: RawBars) -> tuple[RawBars, Floats]:
+    """Return what is stored in the rows' time, and the last closes shortly before, oldest first."""
     placed = raw.open_ms[raw.open_ms != NO_TIME]
     if not len(placed):
-        return np.empty(0)
-    first = int(placed.min())
-    oldest = first - CONTEXT_AGE_BARS * INTERVAL_MS[interval]
-    stored = table.model._default_manager.filter(
-        symbol=symbol, interval=interval, open_ms__lt=first, open_ms__gte=oldest
-    )
-    closes = list(stored.order_by("-open_ms").values_list("close", flat=True)[:CONTEXT_BARS])
-    return np.array(closes[::-1], dtype=np.float64)
+        return no_rows(series.table.columns), np.empty(0)
+    first, last = int(placed.min()), int(placed.max())
+    oldest = first - CONTEXT_AGE_BARS * INTERVAL_MS[series.interval]
+    stored = stored_rows(series.table, series.symbol, series.interval, since_ms=oldest, until_ms=last)
+    begin = int(np.searchsorted(stored.open_ms, first))
+    return stored.take(slice(begin, None)), stored["close"][max(0, begin - CONTEXT_BARS) : begin]
 
 
-def _differing(table: Table, rows: RawBars, before: RawBars) -> Flags:
+def _shared(rows: RawBars, before: RawBars) -> Shared:
+    _, at, at_before = np.intersect1d(rows.open_ms, before.open_ms, assume_unique=True, return_indices=True)
+    return Shared(at, rows.take(at), before.take(at_before))
+
+
+def _differing(table: Table, shared: Shared, n_rows: int) -> Flags:
     """Return which rows are stored with other values; what either side lacks is no difference."""
-    differs = np.zeros(len(rows), bool)
-    shared, at, at_before = np.intersect1d(rows.open_ms, before.open_ms, assume_unique=True, return_indices=True)
-    for name in table.compared if len(shared) else ():
-        if name in rows.columns:
-            new, old = rows[name][at], before[name][at_before]
-            differs[at] |= np.abs(new - old) > FLOAT_SLACK * np.abs(old)  # NaN compares false
+    differs = np.zeros(n_rows, bool)
+    for name in table.compared if len(shared.at) else ():
+        if name in shared.given.columns:
+            new, old = shared.given[name], shared.stored[name]
+            differs[shared.at] |= np.abs(new - old) > FLOAT_SLACK * np.abs(old)  # NaN compares false
     return differs
+
+
+def _write(series: Series, rows: RawBars, shared: Shared, *, stands: Flags, replace: bool) -> dict[str, int]:
+    """Write the rows that stand and bring something, and return how many were inserted, changed and left unchanged.
+
+    Their blocks are made at once: the bars are read soon, by many who then need not write.
+    """
+    is_new = np.full(len(rows), True)
+    is_new[shared.at] = False
+    brings = is_new | _completing(series.table, shared, len(rows), replace=replace)
+    written = rows.take(brings & stands)
+    if len(written):
+        upsert(series.table, series.symbol, series.interval, written, replace=replace)
+        make_blocks(series, np.unique(written.open_ms // BLOCK_MS[series.interval]).tolist())
+    inserted = int(is_new.sum())
+    return {
+        "inserted": inserted,
+        "changed": len(written) - inserted,
+        "unchanged": int(stands.sum()) - len(written),
+    }
+
+
+def _completing(table: Table, shared: Shared, n_rows: int, *, replace: bool) -> Flags:
+    """Return which rows change a stored one: a value that it lacks or, if ``replace``, another one."""
+    brings = np.zeros(n_rows, bool)
+    for name in table.columns:
+        if name in shared.given.columns:
+            new, old = shared.given[name], shared.stored[name]
+            other = (new != old) if replace else np.isnan(old)  # a number is not NaN, too
+            brings[shared.at] |= other & ~np.isnan(new)
+    return brings
 
 
 def _refuse_strangers(symbol: str, differs: Flags, *, n_shared: int) -> None:

@@ -23,6 +23,7 @@ from market.tables import TABLES
 from ops.alerts import raise_alert, resolve_alert
 from ops.errors import ExitCode
 from ops.live import announce
+from ops.models import Alert
 
 if TYPE_CHECKING:
     from ops.progress import Progress
@@ -32,6 +33,7 @@ FIRST_HISTORY_BARS = 10_000  # the first time: more than a session reads (8,760)
 OVERLAP_BARS = 3  # asked for again, to catch revisions
 # A bar is shown by its venue only when the next one begins, which a daily break of an hour delays by that hour.
 STALE_AFTER_BARS = 2
+ALERTS = "data-update:"  # what keys of alerts of an update begin with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +101,13 @@ def update_all_data(
         If a name is not registered; before anything is asked for.
     """
     symbols = chosen_symbols(list(names or []))
+    alerts = _open_alerts()
     updates: list[SourceUpdate] = []
     if progress:
         progress.start(len(symbols), "connecting")
     with _given_or_opened(feeds) as opened:
         for symbol in symbols:
-            updates += update_symbol(symbol.name, feeds=opened)
+            updates += _update(symbol, opened, DESK_INTERVAL, alerts)
             if progress:
                 progress.advance(symbol.name)
     return UpdateReport(tuple(updates))
@@ -114,11 +117,7 @@ def update_symbol(name: str, *, feeds: Feeds | None = None, interval: str = DESK
     """Bring one symbol up to date from every feed that knows it; failures are in the result."""
     symbol = get_symbol(name)
     with _given_or_opened(feeds) as opened:
-        return [
-            _update_from(source, feed, symbol, interval)
-            for source, feed in opened.items()
-            if isinstance(feed, MarketError) or venue_symbol(feed, symbol)
-        ]
+        return _update(symbol, opened, interval, _open_alerts())
 
 
 def bring(feed: BarFeed, name: str, raw: RawBars, interval: str) -> Stored:
@@ -143,18 +142,35 @@ def venue_symbol(feed: BarFeed, symbol: Symbol) -> str:
     return symbol.name if feed.kind == "rates" else symbol.binance_symbol
 
 
-def _update_from(source: str, feed: BarFeed | MarketError, symbol: Symbol, interval: str) -> SourceUpdate:
+def _update(symbol: Symbol, feeds: Feeds, interval: str, alerts: set[str]) -> list[SourceUpdate]:
+    return [
+        _update_from(source, feed, symbol, interval, alerts=alerts)
+        for source, feed in feeds.items()
+        if isinstance(feed, MarketError) or venue_symbol(feed, symbol)
+    ]
+
+
+def _open_alerts() -> set[str]:
+    """Return the keys of this module's open alerts: asked for once, they are few and usually none."""
+    return set(Alert.objects.open().filter(key__startswith=ALERTS).values_list("key", flat=True))
+
+
+def _update_from(
+    source: str, feed: BarFeed | MarketError, symbol: Symbol, interval: str, *, alerts: set[str]
+) -> SourceUpdate:
     key = f"data-update:{source}:{symbol.name}"
     if isinstance(feed, MarketError):
         return _failed(source, symbol, feed, key)
     name = venue_symbol(feed, symbol)
     try:
-        raw = feed.closed_bars(name, interval, since_ms=_since_ms(feed, name, interval))
-        stored = bring(feed, name, raw, interval)
         newest = last_open_ms(TABLES[feed.kind], name, interval)
-        resolve_alert(key)
+        raw = feed.closed_bars(name, interval, since_ms=_since_ms(newest, interval))
+        stored = bring(feed, name, raw, interval)
+        if key in alerts:
+            resolve_alert(key)
     except (MarketError, DatabaseError) as error:
         return _failed(source, symbol, error, key)
+    newest = max((ms for ms in (newest, stored.newest_ms) if ms is not None), default=None)
     behind = None if newest is None else bars_behind(interval, newest, market_now_ms())
     return SourceUpdate(symbol=symbol.name, source=source, stored=stored, newest_ms=newest, bars_behind=behind)
 
@@ -165,10 +181,9 @@ def _failed(source: str, symbol: Symbol, error: MarketError | DatabaseError, key
     return SourceUpdate(symbol=symbol.name, source=source, error=error)
 
 
-def _since_ms(feed: BarFeed, name: str, interval: str) -> int:
+def _since_ms(newest: int | None, interval: str) -> int:
     """Return where to begin: a little before the newest stored bar, or at the first history."""
     length = INTERVAL_MS[interval]
-    newest = last_open_ms(TABLES[feed.kind], name, interval)
     if newest is None:
         return market_now_ms() // length * length - FIRST_HISTORY_BARS * length
     return newest - OVERLAP_BARS * length

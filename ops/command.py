@@ -65,15 +65,16 @@ class DeskCommand(BaseCommand):
         except KeyboardInterrupt:
             self.stderr.write("interrupted; what was finished is saved")
             sys.exit(ExitCode.INTERRUPTED)
+        except CommandError as error:
+            self._fail(error, ExitCode(error.returncode), as_json=options["json"])
         except Exception as error:  # the outermost loop: an error with an exit code is one line, others are bugs
             if not hasattr(error, "exit_code") or options.get("traceback"):
                 raise
-            self._fail(error, as_json=options["json"])
+            self._fail(error, ExitCode(error.exit_code), as_json=options["json"])
         else:
             self._show(outcome, as_json=options["json"])
 
-    def _fail(self, error: Exception, *, as_json: bool) -> None:
-        code = ExitCode(error.exit_code)  # type: ignore[attr-defined]
+    def _fail(self, error: Exception, code: ExitCode, *, as_json: bool) -> None:
         if as_json:
             self._print_json(ok=False, data={}, warnings=(), error=str(error))
         raise CommandError(str(error), returncode=code) from error

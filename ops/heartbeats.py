@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import psutil
+
 from ops import clock
 from ops.boot import boot_id
 from ops.models import Heartbeat
@@ -28,3 +30,17 @@ def age_s(name: str) -> float:
     """Return seconds since the last beat of ``name``, infinite if it never beat in this boot."""
     row = Heartbeat.objects.filter(name=name).first()
     return float("inf") if row is None else row.age_s()
+
+
+def is_gone(name: str, *, after_s: float) -> bool:
+    """Return whether ``name`` gave no sign of life for so long, or the process that gave the last one has ended."""
+    row = Heartbeat.objects.filter(name=name).first()
+    return row is None or row.age_s() > after_s or not _lives(row.pid)
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process runs; one that was killed and not yet taken note of does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

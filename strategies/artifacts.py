@@ -138,6 +138,11 @@ def load(root: Path, path: str, *, slot: Slot, sha256: str, sources: Mapping[str
     return stored
 
 
+def content_hash(estimator: Any) -> str:
+    """Return the SHA-256 that a fitted model's file would have."""
+    return hashlib.sha256(_dump(estimator)).hexdigest()
+
+
 def remove(root: Path, stored: StoredModel) -> None:
     """Delete a model that this process wrote and could not register."""
     shutil.rmtree(root / stored.path)

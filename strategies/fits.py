@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -16,6 +15,7 @@ from ops.errors import DeskError, ExitCode
 from strategies.default_plan import PlannedModel
 from strategies.errors import ParameterError, StrategyError
 from strategies.estimators import build
+from strategies.out_of_sample import HeldOut, at_full_weight, twin_performance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,9 @@ class Fit:
     ----------
     fitted : mapping of str to float or None
         What fitting learned, by attribute name.
-    metrics : mapping of str to float or None
-        In-sample, at full weight (``strat_weight`` 1), see ``in_sample``.
+    metrics : mapping
+        In-sample, at full weight (``strat_weight`` 1), see ``in_sample``; and ``out_of_sample``, a ``Performance`` as
+        data, or None where nothing was held out or history is too short for it.
     seconds : float
         Of fitting and measuring, real time.
     """
@@ -49,7 +50,7 @@ class Fit:
     planned: PlannedModel
     estimator: BaseStrategy
     fitted: Mapping[str, float | None]
-    metrics: Mapping[str, float | None]
+    metrics: Mapping[str, Any]
     seconds: float
 
 
@@ -82,7 +83,11 @@ def build_planned(planned: PlannedModel) -> BaseStrategy:
 
 
 def fit_symbols(
-    plan: tuple[PlannedModel, ...], frames: Iterator[tuple[str, pd.DataFrame]], *, jobs: int
+    plan: tuple[PlannedModel, ...],
+    frames: Iterator[tuple[str, pd.DataFrame]],
+    *,
+    jobs: int,
+    held_out: HeldOut | None = None,
 ) -> Iterator[tuple[str, list[Fit | Failure]]]:
     """Yield each symbol with its fits, in the order of ``frames``; with ``jobs`` above 1, in that many processes.
 
@@ -91,18 +96,20 @@ def fit_symbols(
     """
     if jobs == 1:
         for symbol, bars in frames:
-            yield symbol, fit_plan(plan, bars)
+            yield symbol, fit_plan(plan, bars, held_out)
         return
     from joblib import Parallel, delayed
 
     # Read here and now: joblib pulls later tasks from its own threads, which have no database.
     ready = list(frames)
-    fits = Parallel(n_jobs=jobs, return_as="generator")(delayed(fit_plan)(plan, bars) for _, bars in ready)
+    fits = Parallel(n_jobs=jobs, return_as="generator")(delayed(fit_plan)(plan, bars, held_out) for _, bars in ready)
     for (symbol, _), outcomes in zip(ready, fits, strict=True):
         yield symbol, outcomes
 
 
-def fit_plan(plan: tuple[PlannedModel, ...], bars: pd.DataFrame) -> list[Fit | Failure]:
+def fit_plan(
+    plan: tuple[PlannedModel, ...], bars: pd.DataFrame, held_out: HeldOut | None = None
+) -> list[Fit | Failure]:
     """Fit every planned model to one symbol's bars; a model that fails does not keep the others from fitting."""
     from market.bars import bar_arrays
 
@@ -110,17 +117,17 @@ def fit_plan(plan: tuple[PlannedModel, ...], bars: pd.DataFrame) -> list[Fit | F
         arrays = bar_arrays(bars)  # checked once, and what strategies derive from it is shared
     except BarsError as error:
         return [_failure(planned, error) for planned in plan]
-    return [_fit_one(planned, arrays) for planned in plan]
+    return [_fit_one(planned, arrays, held_out) for planned in plan]
 
 
-def _fit_one(planned: PlannedModel, bars: BarArrays) -> Fit | Failure:
+def _fit_one(planned: PlannedModel, bars: BarArrays, held_out: HeldOut | None) -> Fit | Failure:
     started = time.perf_counter()
     try:
         estimator = build_planned(planned)
         indicators = estimator.indicators(bars)
         estimator.calibrate(indicators)
         fitted = fitted_values(estimator)
-        metrics = in_sample(estimator, indicators)
+        metrics = in_sample(estimator, indicators) | {"out_of_sample": _out_of_sample(estimator, indicators, held_out)}
     except (DeskError, StrategyError) as error:
         return _failure(planned, error)
     except MISTAKES as error:
@@ -145,7 +152,7 @@ def fitted_values(estimator: BaseStrategy) -> dict[str, float | None]:
     return {name: None if value is None else float(value) for name, value in learned.items()}
 
 
-def in_sample(estimator: BaseStrategy, indicators: Indicators) -> dict[str, float | None]:
+def in_sample(estimator: BaseStrategy, indicators: Indicators) -> dict[str, Any]:
     """Return how the fitted model would have done on the bars it was fitted on, which flatters it.
 
     At full weight, without costs, over the bars after its warm-up: ``pnl_volatility`` (fraction of capital a year of
@@ -155,13 +162,17 @@ def in_sample(estimator: BaseStrategy, indicators: Indicators) -> dict[str, floa
 
     from strategies import blocks
 
-    full = copy.copy(estimator).set_params(strat_weight=1.0)
-    positions: Floats = full.positions(indicators)[estimator.warm_up :]
+    positions: Floats = at_full_weight(estimator).positions(indicators)[estimator.warm_up :]
     pnl = positions[:-1] * indicators.returns[estimator.warm_up + 1 :]
     deviation = float(np.std(pnl, ddof=1))
     sharpe = float(np.mean(pnl)) / deviation * blocks.ANNUAL_ROOT if deviation > 0 else None
     turnover = float(np.mean(np.abs(np.diff(positions)))) * HOURS_A_DAY
     return {"pnl_volatility": deviation * blocks.ANNUAL_ROOT, "sharpe": sharpe, "turnover": turnover}
+
+
+def _out_of_sample(estimator: BaseStrategy, indicators: Indicators, held_out: HeldOut | None) -> dict[str, Any] | None:
+    performance = twin_performance(estimator, indicators, held_out) if held_out else None
+    return performance.as_data() if performance else None
 
 
 def _failure(planned: PlannedModel, error: Exception) -> Failure:

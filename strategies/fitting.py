@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from loguru import logger
 
-from market.errors import MarketError
+from market.errors import DataMissingError, MarketError
 from market.models import Symbol
 from market.services import joined_bars
 from market.symbols import chosen_symbols
@@ -22,10 +22,11 @@ from strategies import artifacts, registry
 from strategies.default_plan import PlannedModel
 from strategies.fits import Failure, Fit, exit_code_of, fit_symbols
 from strategies.manifests import ModelFileError
-from strategies.models import FittedModel
+from strategies.models import FittedModel, RegistrySettings
+from strategies.out_of_sample import HeldOut
 from strategies.provenance import bars_hash
 from strategies.services import enabled_plan, sync_default_plan
-from strategies.versions import FittedOn, Terms, add_version
+from strategies.versions import Activate, FittedOn, Terms, add_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,8 @@ def fit_models(
     strategies: Sequence[str] = (),
     until: datetime | None = None,
     jobs: int = 1,
-    activate: bool = True,
+    activate: Activate = Activate.ALWAYS,
+    hold_out: int = 0,
     note: str = "",
     actor: Actor = SYSTEM,
     progress: Progress | None = None,
@@ -102,8 +104,10 @@ def fit_models(
         Bars that end later are not looked at; market time by default.
     jobs : int, default=1
         Processes that fit.
-    activate : bool, default=True
-        Let the new versions trade; otherwise they are candidates.
+    activate : Activate, default=Activate.ALWAYS
+        Which of the new versions trade at once; the others are candidates.
+    hold_out : int, default=0
+        The newest so many bars are left out, for a promotion to be judged on.
     max_history_hours : int, default=8760
         The newest so many bars are fitted on.
 
@@ -120,7 +124,7 @@ def fit_models(
     progress.start(len(chosen) * len(plan), "reading bars")
     artifacts.remove_abandoned(registry.model_dir(), now=clock.wall_now())
     terms = Terms(activate=activate, note=note, actor=actor)
-    reader = _Reader(chosen, until or clock.market_now(), max_history_hours)
+    reader = _Reader(chosen, until or clock.market_now(), max_history_hours, hold_out)
     outcomes = []
     for outcome in _outcomes(plan, reader, terms, jobs):
         outcomes.append(outcome)
@@ -136,7 +140,9 @@ def _outcomes(
     plan: tuple[PlannedModel, ...], reader: _Reader, terms: Terms, jobs: int
 ) -> Iterator[FittedModel | FailedFit]:
     """Yield every model of every symbol, as registered or as failed."""
-    for name, fits in fit_symbols(plan, reader.frames(), jobs=jobs):
+    rules = RegistrySettings.current()
+    held_out = HeldOut(n_bars=rules.unseen_bars, costs=rules.costs)
+    for name, fits in fit_symbols(plan, reader.frames(), jobs=jobs, held_out=held_out):
         for fit in fits:
             yield _keep(fit, reader.read[name], terms)
     for name, error in reader.failed:
@@ -161,7 +167,7 @@ def model_data(model: FittedModel) -> dict[str, Any]:
     """Return a fitted model as commands and pages show it."""
     fields = (
         "id strategy variant version strat_weight status fit_from fit_to n_bars seconds params fitted metrics note "
-        "fitted_by created_at"
+        "fitted_by created_at archived_at"
     )
     return {"symbol": model.symbol.name} | {name: getattr(model, name) for name in fields.split()}
 
@@ -169,22 +175,29 @@ def model_data(model: FittedModel) -> dict[str, Any]:
 class _Reader:
     """Reads symbols' bars one after the other, and remembers what it read and could not read."""
 
-    def __init__(self, symbols: Sequence[Symbol], until: datetime, limit: int) -> None:
+    def __init__(self, symbols: Sequence[Symbol], until: datetime, limit: int, hold_out: int) -> None:
         self.symbols = symbols
         self.until = until
         self.limit = limit
+        self.hold_out = hold_out
         self.read: dict[str, FittedOn] = {}
         self.failed: list[tuple[str, MarketError]] = []
 
     def frames(self) -> Iterator[tuple[str, pd.DataFrame]]:
         for symbol in self.symbols:
             try:
-                bars = joined_bars(symbol.name, self.limit, self.until)
+                bars = self._read(symbol)
             except MarketError as error:
                 self.failed.append((symbol.name, error))
                 continue
             self.read[symbol.name] = _describe(symbol, bars)
             yield symbol.name, bars
+
+    def _read(self, symbol: Symbol) -> pd.DataFrame:
+        bars = joined_bars(symbol.name, self.limit + self.hold_out, self.until)
+        if len(bars) <= self.hold_out:
+            raise DataMissingError(f"{symbol} has {len(bars)} bars, of which {self.hold_out} were to be left out")
+        return bars.iloc[: len(bars) - self.hold_out]
 
 
 def _describe(symbol: Symbol, bars: pd.DataFrame) -> FittedOn:

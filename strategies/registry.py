@@ -1,4 +1,4 @@
-"""Which fitted models trade, and how that changes: one active version per slot, every change audited."""
+"""Which fitted models trade and which only watch, opened and ready to predict. ``lifecycle`` changes it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
 
 from market.models import Symbol
-from ops.audit import Actor, record
 from ops.errors import DeskError, ExitCode
-from ops.live import announce
 from strategies import artifacts
 from strategies.manifests import Manifest
 from strategies.models import FittedModel, PlanRow
 
 if TYPE_CHECKING:
     from strategies.estimators.base import BaseStrategy
-
-Status = FittedModel.Status
-MAX_SUBJECT = 120  # of an audit entry
 
 
 class UnknownModelError(DeskError):
@@ -30,13 +24,9 @@ class UnknownModelError(DeskError):
     exit_code = ExitCode.USAGE
 
 
-class ModelConflictError(DeskError):
-    """Somebody else changed the slot meanwhile; nothing was changed by us."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """An active model, ready to predict; ``estimator`` is shared within the process and must not be changed.
+    """A fitted model, ready to predict; ``estimator`` is shared within the process and must not be changed.
 
     Attributes
     ----------
@@ -92,7 +82,12 @@ def active(symbol: str) -> tuple[LoadedModel, ...]:
         If any of them cannot be opened: a sum that silently lacks a model would be another position.
     """
     models = _active_in_plan(symbol)
-    return tuple(_load(model) for model in models.values() if model is not None)
+    return tuple(load(model) for model in models.values() if model is not None)
+
+
+def shadows(symbol: str) -> tuple[FittedModel, ...]:
+    """Return the versions of a symbol that predict and are not traded; ``load`` opens them, one by one."""
+    return tuple(FittedModel.objects.shadows(symbol).select_related("symbol"))
 
 
 def missing_models(symbol: str) -> tuple[str, ...]:
@@ -106,7 +101,28 @@ def _active_in_plan(symbol: str) -> dict[str, FittedModel | None]:
     return {str(row): models.get(str(row)) for row in PlanRow.objects.enabled()}
 
 
-def _load(model: FittedModel) -> LoadedModel:
+def get(model_id: int) -> FittedModel:
+    """Return a version by its id.
+
+    Raises
+    ------
+    UnknownModelError
+        No such model.
+    """
+    try:
+        return FittedModel.objects.select_related("symbol").get(pk=model_id)
+    except FittedModel.DoesNotExist:
+        raise UnknownModelError(f"no fitted model {model_id}; see `manage.py model_list`") from None
+
+
+def load(model: FittedModel) -> LoadedModel:
+    """Return a version opened, whatever its status, after its file was proved ours and fit for today's columns.
+
+    Raises
+    ------
+    ModelFileError
+        The message names the file and what to do.
+    """
     stored = artifacts.load(
         model_dir(),
         model.path,
@@ -126,83 +142,3 @@ def _load(model: FittedModel) -> LoadedModel:
         manifest=stored.manifest,
         warnings=stored.warnings,
     )
-
-
-def promote(model_id: int, *, actor: Actor, reason: str = "") -> FittedModel:
-    """Let a version trade instead of the one that did, after its file was proved good.
-
-    Raises
-    ------
-    UnknownModelError
-        No such model.
-    ModelFileError
-        Its file cannot be opened; what traded goes on.
-    ModelConflictError
-        Another promotion of the slot was first; what it chose trades.
-    """
-    model = _get(model_id)
-    _load(model)
-    try:
-        with transaction.atomic():
-            activate(model, actor=actor, reason=reason)
-    except IntegrityError as error:
-        raise ModelConflictError(f"another version of {model.name} was promoted meanwhile: look again") from error
-    return model
-
-
-def activate(model: FittedModel, *, actor: Actor, reason: str) -> None:
-    """Make ``model`` the active version of its slot, inside the caller's transaction.
-
-    Raises
-    ------
-    ModelConflictError
-        Its status is not what ``model`` says any more.
-    IntegrityError
-        Another version became active between our look and our write.
-    """
-    if model.status == Status.ACTIVE:
-        return
-    slot = FittedModel.objects.filter(symbol=model.symbol, strategy=model.strategy, variant=model.variant)
-    replaced = list(slot.active().values_list("version", flat=True))
-    slot.active().update(status=Status.RETIRED)
-    _set_status(model, Status.ACTIVE)
-    _tell(model, actor, "model.promoted", before={"active": replaced}, reason=reason)
-
-
-def retire(model_id: int, *, actor: Actor, reason: str = "") -> FittedModel:
-    """Stop using a version; retiring it twice changes nothing. Raises as ``promote``."""
-    model = _get(model_id)
-    if model.status != Status.RETIRED:
-        with transaction.atomic():
-            before = model.status
-            _set_status(model, Status.RETIRED)
-            _tell(model, actor, "model.retired", before={"status": before}, reason=reason)
-    return model
-
-
-def _get(model_id: int) -> FittedModel:
-    try:
-        return FittedModel.objects.select_related("symbol").get(pk=model_id)
-    except FittedModel.DoesNotExist:
-        raise UnknownModelError(f"no fitted model {model_id}; see `manage.py model_list`") from None
-
-
-def _set_status(model: FittedModel, status: str) -> None:
-    """Change the status if it still is what ``model`` says."""
-    changed = FittedModel.objects.filter(pk=model.pk, status=model.status).update(status=status)
-    if not changed:
-        raise ModelConflictError(f"{model} is not {model.status} any more: look again")
-    model.status = status
-
-
-def _tell(model: FittedModel, actor: Actor, action: str, *, before: dict[str, object], reason: str) -> None:
-    record(
-        actor,
-        action,
-        subject=str(model)[:MAX_SUBJECT],
-        before=before,
-        after={"status": model.status, "id": model.pk},
-        reason=reason,
-    )
-    # Pages hear of a rolled-back change never, as the row is in the transaction.
-    announce("models", {"id": model.pk, "symbol": model.symbol.name, "status": model.status})

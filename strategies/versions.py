@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from django.db import IntegrityError, transaction
 
@@ -11,7 +12,7 @@ from market.models import Symbol
 from ops import clock
 from ops.audit import Actor
 from ops.live import announce
-from strategies import artifacts, registry
+from strategies import artifacts, lifecycle, registry
 from strategies.fits import Fit
 from strategies.manifests import Manifest, ModelExistsError, Slot
 from strategies.models import FittedModel
@@ -21,11 +22,19 @@ from strategies.provenance import commit, library_versions
 ATTEMPTS = 20
 
 
+class Activate(StrEnum):
+    """Which new versions trade at once; the others are candidates."""
+
+    ALWAYS = "always"  # a person asked for a fit, which is also the remedy for files that do not open any more
+    WHERE_NEW = "where-new"  # slots in which nothing traded yet; where a person retired a version, that was meant
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How all versions of one fit are registered."""
 
-    activate: bool
+    activate: Activate
     note: str
     actor: Actor
 
@@ -121,14 +130,16 @@ def _register(stored: artifacts.StoredModel, fit: Fit, fitted_on: FittedOn, term
         path=stored.path,
         sha256=manifest.file_sha256,
     )
-    if terms.activate and not _is_outdated(model):
-        registry.activate(model, actor=terms.actor, reason=terms.note or "fitted")
+    if _trades_at_once(model, terms.activate):
+        lifecycle.activate(model, lifecycle.Change(actor=terms.actor, reason=terms.note or "fitted"))
     else:
         announce("models", {"id": model.pk, "symbol": fitted_on.symbol.name, "status": model.status})
     return model
 
 
-def _is_outdated(model: FittedModel) -> bool:
-    """Return whether a later version already trades: a slow fit does not take a newer one's place."""
-    slot = FittedModel.objects.active().filter(symbol=model.symbol, strategy=model.strategy, variant=model.variant)
-    return slot.filter(version__gt=model.version).exists()
+def _trades_at_once(model: FittedModel, activate: Activate) -> bool:
+    """Return whether a new version trades; a slow fit does not take a newer one's place."""
+    if activate is Activate.ALWAYS:
+        active = lifecycle.active_in_slot(model)
+        return active is None or active.version < model.version
+    return activate is Activate.WHERE_NEW and not lifecycle.has_traded(model)

@@ -21,7 +21,7 @@ from execution.safety.journal import Cause
 from execution.safety.reconcile import current_account, reconcile
 from execution.services import run_session_now
 from execution.sessions.hourly import JOB, slot_rule
-from execution.sessions.rebalance import SessionReport
+from execution.sessions.reports import SessionReport
 from execution.sessions.slots import HOUR, floor_hour, slot_of
 from execution.wire import connect_broker
 from market.models import Symbol

@@ -31,11 +31,11 @@ from execution.models import (
     RebalanceSettings,
 )
 from execution.safety.control import armed_file
-from market.models import Bar, Kline, QuarantinedRow, RecentTrade, Symbol
+from market.models import Bar, Kline, QuarantinedRow, RecentTrade, SeriesBlock, Symbol
 from ops import audit
 from ops.audit import Actor
 from ops.models import Alert, Announcement, Heartbeat, Run
-from strategies.models import FittedModel
+from strategies.models import Activation, Backtest, FittedModel, LivePrediction, TuningRun
 from tradingsite.demo import ADMIN, password_file, require_demo
 from tradingsite.supervisor import AlreadyUpError, alone
 
@@ -54,9 +54,14 @@ REMOVED: tuple[type[models.Model], ...] = (
     ControlRow,
     RebalanceSettings,
     PortfolioWeight,
+    Backtest,
+    TuningRun,
+    LivePrediction,
+    Activation,
     FittedModel,
     Bar,
     Kline,
+    SeriesBlock,
     RecentTrade,
     QuarantinedRow,
     Symbol,
@@ -68,7 +73,7 @@ REMOVED: tuple[type[models.Model], ...] = (
     Task,
 )
 # What a person decided, what guards the next account, and what is only ever added to.
-KEPT = ("strategies.PlanRow", "execution.LimitRow", "ops.Lease", "ops.AuditEntry")
+KEPT = ("strategies.PlanRow", "strategies.RegistrySettings", "execution.LimitRow", "ops.Lease", "ops.AuditEntry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,6 +171,10 @@ LOGGING_CONFIG = None
 
 SCHEDULES = "tradingsite.wiring.SCHEDULES"
 
+# --- Research: where the workers of a search run ----------------------------------------------------------------
+FIT_BACKEND: str = choice("FIT_BACKEND", default="loky", allowed=("loky", "dask"))
+DASK_SCHEDULER: str = env.str("DASK_SCHEDULER", default="")
+
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True

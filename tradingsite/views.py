@@ -33,6 +33,7 @@ from tradingsite.wiring import PANELS
 
 OVERVIEW = ("account", "attention", "equity", "positions", "signals", "data", "next", "decisions", "days")
 REASON_LENGTH = 300  # as the rows keep it
+ID_LENGTH = 18  # digits; the database counts no further
 PORTFOLIO = ("targets", "funnel", "models")
 
 operate = permission_required("execution.operate", raise_exception=True)
@@ -75,12 +76,17 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def panels(request: HttpRequest) -> JsonResponse:
     """Answer a page whose WebSocket does not open with what it would have been sent."""
-    seq, after = last_seq(), request.GET.get("after", "")
-    missed = missed_alerts(int(after)) if after.isdecimal() and after != "0" else []
+    seq, after = last_seq(), _seen_id(request.GET.get("after", ""))
+    missed = missed_alerts(after) if after else []
     names = [name for name in request.GET.get("ids", "").split(",") if name in PANELS]
     alerts_told = [message for news in missed if (message := alert_message(news))]
     sent = [beat_message(seq), *alerts_told, *panel_messages(names, request.user, seq)]
     return JsonResponse({"messages": sent})
+
+
+def _seen_id(text: str) -> int:
+    """Return the id that a page says it saw last; 0 for what is no id."""
+    return int(text) if text.isdecimal() and len(text) <= ID_LENGTH else 0
 
 
 @require_POST

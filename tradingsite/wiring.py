@@ -45,4 +45,5 @@ PANELS: dict[str, Panel] = {
 
 SCHEDULES: dict[str, Timetable] = {
     "prune announcements": Timetable(function="ops.jobs.prune", every_minutes=60),
+    "refit models": Timetable(function="strategies.jobs.enqueue_refit", every_minutes=60),
 }

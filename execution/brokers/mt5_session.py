@@ -19,6 +19,7 @@ T = TypeVar("T")
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between attempts to connect
 # last_error codes that no second attempt changes: arguments, version, login, the API switched off.
 FINAL_ERRORS = frozenset({-2, -5, -6, -8})
+AUTH_FAILED = -6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,8 @@ class Mt5Session:
         if reply.value is True:
             return
         code, text = reply.last_error
-        message = f"the terminal could not be initialised: {text} ({code})"
+        hint = "; check MT5_LOGIN, MT5_SERVER and MT5_PASSWORD" if code == AUTH_FAILED else ""
+        message = f"the terminal could not be initialised: {text} ({code}){hint}"
         raise ConfigError(message) if code in FINAL_ERRORS else BrokerUnavailableError(message, code)
 
 

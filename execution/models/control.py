@@ -57,7 +57,7 @@ class KillEvent(models.Model):
     n_foreign = models.PositiveIntegerField(default=0, help_text="positions by hand, left untouched")
     flat_at = models.DateTimeField(null=True, help_text="when the broker's second flat reading was made")
     rearmed_at = models.DateTimeField(null=True)
-    log = models.JSONField(default=list)
+    log = models.JSONField(default=list)  # what is not ours and was left alone, one line each
 
     class Meta:
         ordering = ["-id"]

@@ -10,6 +10,7 @@ from execution.planning.invariants import require_not_negative, require_positive
 from execution.planning.orders import SymbolSpec
 from execution.planning.rounding import decimal_from_float, round_down_to_step, round_half_even
 
+NO_CAPITAL = "the symbol's share of the capital is 0"
 NOTHING_WANTED = "the models want nothing"
 BELOW_ONE_TENTH = "below one tenth of the capital"
 BELOW_ONE_STEP = "below one lot step"
@@ -71,7 +72,8 @@ def size_target(
     Both of Python's roundings of the source are kept: tenths are rounded as a float, lots as a decimal number.
     """
     rules = rules or SizingRules()
-    require_positive(contract_value=contract_value, capital_per_asset=capital_per_asset)
+    require_positive(contract_value=contract_value)
+    require_not_negative(capital_per_asset=capital_per_asset)
     if not math.isfinite(position_pct):
         raise ValueError(f"a position must be finite, was {position_pct}")
     all_in_lots = capital_per_asset / contract_value
@@ -83,6 +85,7 @@ def size_target(
     capped = abs(by_step) > largest
     lots = largest.copy_sign(by_step) if capped else by_step
     target = lots if abs(lots) >= spec.volume_min else Decimal(0)
+    stopped = _reason(decimal_from_float(position_pct), tenths, lots=lots, target=target, capped=capped)
     return Sizing(
         contract_value=contract_value,
         capital_per_asset=capital_per_asset,
@@ -94,7 +97,7 @@ def size_target(
         lots_by_step=by_step,
         capped=capped,
         target_lots=target,
-        reason=_reason(decimal_from_float(position_pct), tenths, lots=lots, target=target, capped=capped),
+        reason=stopped if capital_per_asset else NO_CAPITAL,
     )
 
 

@@ -60,7 +60,9 @@ def current_control(*, family: str = "", symbol: str = "") -> Control:
     if system is None:
         return Control(state=State.KILLED, scope=ControlRow.SYSTEM, reason="never armed")
     if armed_file().read() is None and system.state != State.KILLING:
-        return Control(state=State.KILLED, scope=ControlRow.SYSTEM, reason=system.reason or "the armed file is gone")
+        # The row's reason is that of another state where it was the file's removal that killed.
+        reason = system.reason if system.state == State.KILLED else "the armed file is gone or cannot be read"
+        return Control(state=State.KILLED, scope=ControlRow.SYSTEM, reason=reason)
     strictest = max(rows, key=lambda row: STRICTNESS.index(State(row.state)))
     return Control(state=State(strictest.state), scope=strictest.scope, reason=strictest.reason)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -34,24 +34,42 @@ class Book:
 
     ownership: Ownership
     orders: tuple[WorkingOrder, ...]  # ours
+    foreign_orders: tuple[WorkingOrder, ...] = ()
 
     @property
     def is_flat(self) -> bool:
         return not self.ownership.ours and not self.orders
 
+    @property
+    def left_alone(self) -> list[str]:
+        """Positions and orders of other people, one line each."""
+        return in_words(self.ownership.foreign, self.foreign_orders)
+
+
+def in_words(positions: Iterable[Position], orders: Iterable[WorkingOrder]) -> list[str]:
+    """Return positions and orders as a person names them, one line each."""
+    held = [f"{p.symbol} {p.side} {p.volume} (ticket {p.ticket})" for p in positions]
+    return held + [f"{o.symbol} {o.side} {o.volume_left} (order {o.order_id})" for o in orders]
+
 
 def read_book(broker: Broker, account: Account) -> Book:
     """Read positions and orders; a read that fails raises: unknown is not flat."""
     mode = broker.account().margin_mode
-    orders = tuple(order for order in broker.working_orders() if is_ours(order.magic))
-    return Book(ownership=read_ownership(account, broker.positions(), mode=mode, family=None), orders=orders)
+    orders = broker.working_orders()
+    return Book(
+        ownership=read_ownership(account, broker.positions(), mode=mode, family=None),
+        orders=tuple(order for order in orders if is_ours(order.magic)),
+        foreign_orders=tuple(order for order in orders if not is_ours(order.magic)),
+    )
 
 
 def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     """Cancel and close once, then read twice; True when both reads show nothing of ours."""
     gate = Gate(broker, account)
     book = read_book(broker, account)
-    KillEvent.objects.filter(pk=event.pk).update(rounds=F("rounds") + 1, n_foreign=len(book.ownership.foreign))
+    KillEvent.objects.filter(pk=event.pk).update(
+        rounds=F("rounds") + 1, n_foreign=len(book.ownership.foreign), log=book.left_alone
+    )
     event.refresh_from_db(fields=["rounds"])
     cancelled = sum(_cancel(gate, account, event, order) for order in book.orders)
     closed = sum(_close(gate, account, event, position) for position in book.ownership.ours)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing
 from datetime import datetime
 
 from django.db import DatabaseError, transaction
 from loguru import logger
 
+from execution.errors import ConfigError
 from execution.models import ControlRow, KillEvent
 from execution.safety.control import State, armed_file
 from execution.wire import open_site_terminal
@@ -43,18 +44,11 @@ def latch(actor: Actor, *, cause: str) -> KillEvent:
 
 def _latch_terminal() -> bool:
     try:
-        terminal = open_site_terminal()
-    except (TerminalError, OSError, ValueError) as error:
+        with closing(open_site_terminal()) as terminal:
+            terminal.latch()
+    except (TerminalError, ConfigError, OSError) as error:
         logger.error("the terminal could not be told of the kill: {}", error)
         return False
-    try:
-        terminal.latch()
-    except TerminalError as error:
-        logger.error("the terminal could not be told of the kill: {}", error)
-        return False
-    finally:
-        with suppress(TerminalError):
-            terminal.close()
     return True
 
 

@@ -19,7 +19,8 @@ from execution.safety.control import State, current_control
 from execution.safety.gate import LEASE_TTL_S, TRADER_LEASE, Gate
 from execution.safety.journal import Cause
 from execution.safety.reconcile import close_orphans, current_account, reconcile
-from execution.sessions.rebalance import FAMILY, Rebalance, SessionReport
+from execution.sessions.rebalance import FAMILY, Rebalance
+from execution.sessions.reports import SessionReport
 from execution.sessions.slots import Slot, SlotRule, floor_hour, is_too_late, next_slot, slot_named
 from market.models import Symbol
 from market.updating import update_all_data
@@ -28,6 +29,8 @@ from ops.models import Run
 
 JOB = "session"
 WAIT_STEP_S = 0.2  # how often a waiting session looks at the market's clock, which may be paused or sped up
+# A slot need not be lost to a session that is about to end, nor to a trader that died with the lease.
+LEASE_WAIT_S = LEASE_TTL_S + 5.0
 
 
 class TooLateError(ExecutionError):
@@ -97,11 +100,11 @@ class Session:
         TooLateError
             A newer bar has closed since the slot.
         """
+        require_in_time(slot)
+        update_all_data([symbol.name for symbol in self.symbols])  # also when killed: re-arming wants fresh bars
         require_not_killed()
-        if is_too_late(slot, clock.market_now()):
-            raise TooLateError(f"slot {slot.key} acts on the bar of {slot.bar_at:%H:%M}, and a newer one has closed")
-        update_all_data([symbol.name for symbol in self.symbols])
         with trading_lease() as lease:
+            require_in_time(slot)
             reconcile(self.broker)
             account = current_account(self.broker.account())
             close_orphans(account)
@@ -115,8 +118,14 @@ class Session:
         return report
 
 
+def require_in_time(slot: Slot) -> None:
+    """Stop when a newer bar has closed than the slot's."""
+    if is_too_late(slot, clock.market_now()):
+        raise TooLateError(f"slot {slot.key} acts on the bar of {slot.bar_at:%H:%M}, and a newer one has closed")
+
+
 def require_not_killed() -> None:
-    """Stop before anything is asked of the broker when trading is killed."""
+    """Stop before anything is asked of the broker's account when trading is killed."""
     control = current_control(family=FAMILY)
     if control.state in (State.KILLING, State.KILLED):
         words = f"trading is {control.state}: {control.reason}; re-arm it with `manage.py trade_arm`"
@@ -125,10 +134,21 @@ def require_not_killed() -> None:
 
 @contextmanager
 def trading_lease() -> Iterator[leases.Held]:
-    """Hold the right to trade inside the block."""
+    """Hold the right to trade inside the block; wait a little for whoever has it."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    held = leases.acquire(TRADER_LEASE, holder=holder, ttl_s=LEASE_TTL_S)
+    held = _patiently_acquired(holder)
     try:
         yield held
     finally:
         leases.release(held)
+
+
+def _patiently_acquired(holder: str) -> leases.Held:
+    deadline = clock.mono() + LEASE_WAIT_S
+    while True:
+        try:
+            return leases.acquire(TRADER_LEASE, holder=holder, ttl_s=LEASE_TTL_S)
+        except leases.LeaseTakenError:
+            if clock.mono() >= deadline:
+                raise
+        clock.sleep(WAIT_STEP_S)

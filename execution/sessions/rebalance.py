@@ -3,76 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from loguru import logger
 
-from execution.adjust import Adjusted, Adjuster, Target
+from execution.adjust import Adjuster, Target
 from execution.brokers.base import Broker
 from execution.deciding import Decided, Moment, decide, skipped_in_a_row, take_moment
 from execution.errors import ExecutionError
 from execution.models import Account, Decision, Intent
-from execution.planning.adjust import Plan
-from execution.planning.orders import Scene
-from execution.safety.control import Needed, current_control
+from execution.safety.control import Needed
 from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
+from execution.sessions.reports import (
+    SessionReport,
+    SymbolReport,
+    describe,
+    describe_adjusted,
+    describe_skipped,
+    plain,
+)
 from market.errors import MarketError
 from market.models import Symbol
 from ops import alerts, clock
-from ops.errors import ExitCode
 from ops.live import announce
 from ops.models import Alert, Run
+from strategies.shadowing import observe
 
 FAMILY = "rebalance"
 PAGE_AFTER_SKIPS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SymbolReport:
-    """What a session did for one symbol; the shape that commands and pages show."""
-
-    symbol: str
-    verdict: str  # traded, hold, blocked, skipped or failed
-    blocker: str = ""
-    models: list[dict[str, Any]] = field(default_factory=list)
-    missing_models: tuple[str, ...] = ()
-    position_pct: float | None = None
-    clipped_pct: float | None = None
-    all_in_lots: Decimal | None = None
-    target_lots: Decimal | None = None
-    current_lots: Decimal | None = None
-    sizing: dict[str, Any] = field(default_factory=dict)
-    scene: str = ""
-    legs: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionReport:
-    """What a session did."""
-
-    run_id: int | None
-    slot: str
-    bar_time: datetime
-    symbols: tuple[SymbolReport, ...]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Partly done when some symbols sat out, refused when our own limits or the latch stopped all."""
-        verdicts = {report.verdict for report in self.symbols}
-        if verdicts & {"skipped", "failed"}:
-            return ExitCode.PARTLY if verdicts & {"traded", "hold", "blocked"} else ExitCode.FAILED
-        return ExitCode.REFUSED if verdicts == {"blocked"} else ExitCode.DONE
-
-    def as_data(self) -> dict[str, Any]:
-        """Return the document of ``trade_session/1`` and ``signal_run/1``."""
-        data = asdict(self)
-        data["symbols"] = list(data["symbols"])
-        return data
 
 
 class Rebalance:
@@ -89,6 +49,8 @@ class Rebalance:
         """Bring every symbol to its target; one that fails is skipped and the others go on."""
         moment = take_moment(self.broker.account(), symbols, bar_at)
         reports = tuple(self._one(symbol, moment) for symbol in symbols)
+        for report in reports:  # after all orders: nothing of it may delay them
+            observe(report.symbol, bar_at, traded=report.models, limit=moment.settings.max_history_hours)
         warnings = (moment.capital.warning,) if moment.capital.warning else ()
         return SessionReport(
             run_id=self.run.pk if self.run else None,
@@ -102,8 +64,9 @@ class Rebalance:
         try:
             decided = decide(symbol, moment, self.broker)
         except (ExecutionError, MarketError) as error:
-            report = SymbolReport(symbol=symbol.name, verdict="skipped", blocker=str(error))
+            report = describe_skipped(symbol, error)
             self._store(report, moment)
+            _warn(symbol.name, f"skipped: {error}")
             self._after_skips(symbol, moment)
         else:
             report = self._act(decided, moment)
@@ -116,13 +79,14 @@ class Rebalance:
         try:
             adjusted = self.adjuster.adjust(self._target(decided, moment, row))
         except ExecutionError as error:
-            report = describe(decided, verdict="failed", blocker=str(error))
+            report = describe(decided, verdict="failed", blocker=str(error), exit_code=error.exit_code)
         else:
             report = describe_adjusted(decided, adjusted)
         if report.verdict == "failed":
-            self._alert(decided.symbol, report.blocker)
+            _warn(decided.symbol, report.blocker)
         else:
             alerts.resolve_alert(f"session:{decided.symbol}")
+        alerts.resolve_alert(f"unattended:{decided.symbol}")
         _complete(row, report)
         return report
 
@@ -145,14 +109,17 @@ class Rebalance:
         )
 
     def _after_skips(self, symbol: Symbol, moment: Moment) -> None:
-        """Page a person when a position is unattended, and close it when that lasts."""
-        held = [p for p in self.broker.positions() if p.symbol == symbol.name]
+        """Page a person when a position is unattended, and close it when that lasts; the other symbols go on."""
         skips = skipped_in_a_row(symbol.name)
-        if not held or skips < PAGE_AFTER_SKIPS:
+        if skips < PAGE_AFTER_SKIPS:
             return
-        self._alert(symbol.name, f"{skips} slots were skipped while a position is open", level=Alert.Level.CRITICAL)
-        if moment.settings.max_skips and skips >= moment.settings.max_skips:
-            self._leave(symbol, moment)
+        try:
+            if any(position.symbol == symbol.name for position in self.broker.positions()):
+                _page(symbol.name, f"{skips} slots were skipped while a position is open")
+                if moment.settings.max_skips and skips >= moment.settings.max_skips:
+                    self._leave(symbol, moment)
+        except ExecutionError as error:
+            _page(symbol.name, f"{skips} slots were skipped, and its position could not be looked after: {error}")
 
     def _leave(self, symbol: Symbol, moment: Moment) -> None:
         spec, quote = self.broker.spec(symbol.name), self.broker.quote(symbol.name)
@@ -167,10 +134,6 @@ class Rebalance:
                 terms=terms,
             )
         )
-
-    def _alert(self, symbol: str, detail: str, level: Alert.Level = Alert.Level.WARNING) -> None:
-        logger.bind(symbol=symbol).warning("session: {}", detail)
-        alerts.raise_alert(f"session:{symbol}", f"{symbol}: {detail}"[:200], detail=detail, level=level)
 
     def _store(self, report: SymbolReport, moment: Moment) -> Decision:
         return Decision.objects.create(
@@ -191,6 +154,17 @@ class Rebalance:
         )
 
 
+def _warn(symbol: str, detail: str) -> None:
+    logger.bind(symbol=symbol).warning("session: {}", detail)
+    alerts.raise_alert(f"session:{symbol}", f"{symbol}: {detail}"[:200], detail=detail)
+
+
+def _page(symbol: str, detail: str) -> None:
+    """Raise an alert of its own: one that is open keeps the level that it was raised with."""
+    logger.bind(symbol=symbol).critical("session: {}", detail)
+    alerts.raise_alert(f"unattended:{symbol}", f"{symbol}: {detail}"[:200], detail=detail, level=Alert.Level.CRITICAL)
+
+
 def _complete(row: Decision, report: SymbolReport) -> None:
     intent = Intent.objects.filter(decision=row).first()
     verdicts = intent.legs.values_list("attempts__verdicts", flat=True).last() if intent else None
@@ -198,80 +172,7 @@ def _complete(row: Decision, report: SymbolReport) -> None:
         verdict=report.verdict,
         blocker=report.blocker[:300],
         scene=report.scene,
-        legs=report.legs,
+        legs=[{name: plain(value) for name, value in leg.items()} for leg in report.legs],
         current_lots=report.current_lots,
         verdicts=verdicts or [],
     )
-
-
-def describe(
-    decided: Decided, *, plan: Plan | None = None, verdict: str = "", blocker: str = "", legs: Sequence[Any] = ()
-) -> SymbolReport:
-    """Return a decision as commands and pages show it."""
-    sizing, spec = decided.sizing, decided.spec
-    grid = {"price": str(decided.quote.mid), "volume_step": str(spec.volume_step), "digits": spec.digits}
-    return SymbolReport(
-        symbol=decided.symbol,
-        verdict=verdict or "hold",
-        blocker=blocker,
-        models=[asdict(model) for model in decided.wish.portfolio.models],
-        missing_models=decided.wish.missing,
-        position_pct=decided.wish.portfolio.position_pct,
-        clipped_pct=decided.wish.portfolio.clipped_pct,
-        all_in_lots=sizing.all_in_lots,
-        target_lots=sizing.target_lots,
-        current_lots=plan.current_lots if plan else None,
-        sizing={name: _plain(value) for name, value in asdict(sizing).items()} | grid,
-        scene=plan.scene if plan else "",
-        legs=list(legs),
-    )
-
-
-def describe_plan(decided: Decided, plan: Plan) -> SymbolReport:
-    """Return what would be sent, for ``signal_run`` and dry runs."""
-    legs = [
-        {"scene": leg.scene, "side": leg.side, "volume": leg.volume, "retcode": None, "price": None}
-        for leg in plan.legs
-    ]
-    verdict = "hold" if plan.scene is Scene.HOLD else "would trade"
-    blocker = _hold_words(decided, plan) if plan.scene is Scene.HOLD else _state_words()
-    return describe(decided, plan=plan, verdict=verdict, blocker=blocker, legs=legs)
-
-
-def describe_adjusted(decided: Decided, adjusted: Adjusted) -> SymbolReport:
-    """Return what was sent and what came of it."""
-    legs = [
-        {
-            "scene": sent.leg.scene,
-            "side": sent.leg.side,
-            "volume": str(sent.leg.volume),
-            "retcode": sent.result.retcode,
-            "price": str(sent.result.price) if sent.result.price is not None else None,
-        }
-        for sent in adjusted.sent
-    ]
-    plan = adjusted.plan
-    if plan.scene is Scene.HOLD:
-        return describe(decided, plan=plan, verdict="hold", blocker=_hold_words(decided, plan))
-    return describe(decided, plan=plan, verdict=_verdict(adjusted), blocker=adjusted.blocker, legs=legs)
-
-
-def _verdict(adjusted: Adjusted) -> str:
-    if not adjusted.blocker:
-        return "traded"
-    refused = adjusted.intent is None or adjusted.intent.status == Intent.Status.REFUSED
-    return "blocked" if refused else "failed"
-
-
-def _hold_words(decided: Decided, plan: Plan) -> str:
-    """Name the first thing that kept a symbol from trading: the sizing's reason comes before the plan's."""
-    return decided.sizing.reason if plan.current_lots == 0 and decided.sizing.reason else plan.reason
-
-
-def _state_words() -> str:
-    control = current_control(family=FAMILY)
-    return "" if control.allows(Needed.ENTER) else f"{control.state}: {control.reason}"
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Decimal) else value

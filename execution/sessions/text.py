@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from execution.sessions.rebalance import SessionReport, SymbolReport
+from execution.sessions.reports import SessionReport, SymbolReport
 
 
 def as_text(report: SessionReport) -> str:

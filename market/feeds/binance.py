@@ -46,6 +46,7 @@ class BinanceFeed:
     def __init__(self, client: RestClient, now_ms: Callable[[], int]) -> None:
         self.client = client
         self.now_ms = now_ms
+        self._server_ms = 0  # the exchange's time when it was asked last
 
     @classmethod
     def open(cls, config: FeedConfig) -> Self:
@@ -80,7 +81,7 @@ class BinanceFeed:
             As ``RestClient.get``; FeedReplyError also when the reply is not what Binance documents.
         """
         length = require_interval(interval)
-        now = min(self.server_ms(), self.now_ms())
+        now = self._closed_by(length)
         last = now if end_ms is None else min(now, end_ms - 1)
         pages = list(self._pages(symbol, interval, start_ms, last))
         if not pages:
@@ -90,7 +91,8 @@ class BinanceFeed:
 
     def server_ms(self) -> int:
         """Return the exchange's time in ms."""
-        return parse_time(self.client.get("/api/v3/time"))
+        self._server_ms = parse_time(self.client.get("/api/v3/time"))
+        return self._server_ms
 
     def exchange_info(self, *symbols: str) -> dict[str, ExchangeSymbol]:
         """Return the listed symbols by name, all without an argument, and learn the limit of weight."""
@@ -105,6 +107,17 @@ class BinanceFeed:
 
     def close(self) -> None:
         self.client.close()
+
+    def _closed_by(self, length: int) -> int:
+        """Return the earlier of the exchange's time and ours: bars that end by then are closed at both.
+
+        The exchange was asked before for another symbol, as a rule. When it had reached our newest full bar then, it
+        has now, and asking again would close no other bar.
+        """
+        ours = self.now_ms()
+        if self._server_ms < ours // length * length:
+            self.server_ms()
+        return min(self._server_ms, ours)
 
     def _pages(self, symbol: str, interval: str, start_ms: int, last_ms: int) -> Iterator[RawBars]:
         while start_ms <= last_ms:

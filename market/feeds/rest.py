@@ -155,9 +155,10 @@ def open_session(base: str, bucket: Path) -> requests.Session:
     from pyrate_limiter import SQLiteBucket
     from requests_ratelimiter import LimiterSession
 
-    database = sqlite3.connect(bucket)
-    database.execute("PRAGMA journal_mode=WAL")  # several writers, and the bucket sets no mode itself
-    database.close()
+    if not bucket.exists():
+        database = sqlite3.connect(bucket)
+        database.execute("PRAGMA journal_mode=WAL")  # several writers, and the bucket sets no mode itself
+        database.close()
     session: requests.Session = LimiterSession(
         per_minute=REQUESTS_A_MINUTE,
         bucket_class=SQLiteBucket,
@@ -165,6 +166,9 @@ def open_session(base: str, bucket: Path) -> requests.Session:
         limit_statuses=(),  # the pause knows Retry-After, the bucket would guess
         max_delay=MAX_WAIT_S,
     )
+    # A count of the last minute need not outlive a power failure: waiting for the disk made up half of each request.
+    counted = session.limiter.bucket_factory[urlsplit(base).netloc]  # type: ignore[attr-defined]
+    counted.conn.execute("PRAGMA synchronous=NORMAL")
     session.trust_env = not is_loopback(base)  # a proxy of the environment does not know this machine's ports
     return session
 

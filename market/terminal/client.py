@@ -178,7 +178,11 @@ def open_terminal(bridge: str, *, run_dir: Path, state_dir: Path) -> Terminal:
 
 def _at(host: str, port: int, run_file: Path) -> Callable[[], Endpoint]:
     def locate() -> Endpoint:
-        return Endpoint(host, port, os.environ.get(TOKEN_VARIABLE) or _published(run_file).token)
+        token = os.environ.get(TOKEN_VARIABLE) or _published(run_file).token
+        try:
+            return Endpoint(host, port, token)
+        except ValueError as error:
+            raise TerminalUnavailableError(f"{TOKEN_VARIABLE} cannot be used: {error}") from error
 
     return locate
 
@@ -188,7 +192,8 @@ def _published(run_file: Path) -> Endpoint:
         fields = json.loads(run_file.read_text(encoding="utf-8"))
         return Endpoint(fields["host"], int(fields["port"]), fields["token"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"no terminal has published itself in {run_file} ({type(error).__name__}: {error})"
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        message = f"no terminal has published itself in {run_file} ({reason})"
         raise TerminalUnavailableError(f"{message}; start it with: manage.py terminal") from error
 
 

@@ -16,6 +16,8 @@ REASONS = ("latched", "not_after", "fence", "reduce")
 class TerminalError(Exception):
     """The base of all errors of the wire to the terminal."""
 
+    exit_code = 6  # of a command: not reachable, in the numbers of ops.errors, without which this package runs
+
 
 class TerminalUnavailableError(TerminalError):
     """Nothing was executed: not reachable, EXPIRED in the queue, a refused token, or a module that failed."""

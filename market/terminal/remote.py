@@ -194,7 +194,8 @@ def _connect(endpoint: Endpoint) -> socket.socket:
 def _read(response: http.client.HTTPResponse, endpoint: Endpoint, request: _Request) -> Answer:
     body = response.read()
     if response.headers.get("Server") != SERVER_NAME:
-        message = f"what answers at {endpoint} is no terminal: status {response.status}"
+        message = f"what answers at {endpoint} is no terminal (status {response.status})"
+        message += "; set MT5_BRIDGE to the address of one"
         raise TerminalOutcomeUnknownError(message) if request.is_write else TerminalUnavailableError(message)
     if response.status == 200:
         n_document = int(response.headers.get(JSON_BYTES) or len(body))

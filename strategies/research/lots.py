@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from strategies.errors import ParameterError
 from strategies.estimators.parameters import YES_OR_NO, Allowed, Number, Whole, check_parameters
-from strategies.kernels.backtest import Terms
+from strategies.kernels.course import Terms
 from strategies.research.costs import NIGHTS_A_YEAR, Costs
 
 MOST_PLACES = 8  # finer than any venue's volume step

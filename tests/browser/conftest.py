@@ -25,9 +25,13 @@ QUIET = (
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium, or skip with the reason; under CI a missing one is a failure."""
+    """Start Debian's Chromium, or skip with the reason; under CI a missing one is a failure.
+
+    It ends with this package's tests: while it runs its thread has a running event loop, in which Django refuses to
+    use the database. That is also why all of them are in one group.
+    """
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("CI"):

@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import blank_page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 ROWS = '<section id="p"><ul>{}</ul></section>'
 

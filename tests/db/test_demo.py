@@ -19,7 +19,7 @@ from market.models import Bar, Kline, Symbol
 from ops.audit import SYSTEM
 from ops.errors import ExitCode
 from ops.models import AuditEntry, Lease, Run
-from strategies import registry
+from strategies import lifecycle, registry
 from strategies.models import FittedModel, PlanRow
 from tests.desk import open_desk
 from tradingsite import demo
@@ -148,7 +148,7 @@ def test_what_a_person_changed_stays(desk):
     load()
     RebalanceSettings.objects.update(size_by=RebalanceSettings.SizeBy.FIXED)
     model = FittedModel.objects.active("BTCUSD").first()
-    registry.retire(model.pk, actor=SYSTEM, reason="a person's choice")
+    lifecycle.retire(model.pk, actor=SYSTEM, reason="a person's choice")
 
     load()
 

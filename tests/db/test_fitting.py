@@ -25,9 +25,10 @@ from strategies.estimators import build
 from strategies.estimators.ema_vol import EmaVolStrategy
 from strategies.fits import FitError, fitted_values
 from strategies.fitting import fit_models
-from strategies.models import FittedModel
+from strategies.models import FittedModel, RegistrySettings
 from strategies.provenance import bars_hash, library_versions
 from strategies.services import PlanError
+from strategies.versions import Activate
 from tests.bars_builders import make_bars
 from tests.fits_builders import EMA, SMALL, make_symbol, plan_row, store_bars
 
@@ -158,7 +159,7 @@ def test_candidates_do_not_trade_before_somebody_promotes_them():
     make_symbol()
     plan_row()
     fit_models()
-    (candidate,) = fit_models(activate=False).models
+    (candidate,) = fit_models(activate=Activate.NEVER).models
 
     assert candidate.status == "candidate"
     assert [model.version for model in registry.active("BTCUSD")] == [1]
@@ -475,3 +476,46 @@ def test_times_of_versions_are_utc():
     plan_row()
     (model,) = fit_models().models
     assert model.fit_from == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+# --- out of sample --------------------------------------------------------------------------------------------------
+
+
+def test_a_version_knows_how_a_twin_did_on_bars_that_it_was_not_fitted_on():
+    """Recomputed with pandas: fitted on the bars before, positions times next returns less costs on those after."""
+    RegistrySettings.objects.create(pk=1, unseen_bars=100, half_spread=0.001, commission=0.002)
+    make_symbol(n_bars=400)
+    plan_row(strat_weight=0.05)
+
+    (model,) = fit_models().models
+
+    bars = joined_bars("BTCUSD")
+    held = build("ema_vol", **EMA).fit(bars.iloc[:300]).predict(bars).shift(1)
+    earned = (held * bars["close"].pct_change() - 0.003 * held.diff().abs()).iloc[300:]
+    found = model.metrics["out_of_sample"]
+    assert found["n_bars"] == 100
+    assert found["sharpe"] == pytest.approx(earned.mean() / earned.std() * 8760**0.5, rel=1e-6)
+    assert found["total_return"] == pytest.approx(earned.sum(), rel=1e-6)
+    assert found["costs"] == pytest.approx(0.003 * held.diff().abs().iloc[300:].sum(), rel=1e-6)
+    assert model.n_bars == 400  # the version itself is fitted on all of them
+
+
+def test_a_history_too_short_to_hold_bars_out_has_no_out_of_sample_metrics():
+    make_symbol(n_bars=300)
+    plan_row()
+    assert fit_models().models[0].metrics["out_of_sample"] is None
+
+
+def test_bars_held_out_are_left_out_of_the_fit():
+    make_symbol(n_bars=300)
+    plan_row()
+    (held_out,) = fit_models(hold_out=50).models
+    (until,) = fit_models(until=make_bars(0, 300).index[250].to_pydatetime()).models
+    assert (held_out.n_bars, held_out.data_hash, held_out.fitted) == (250, until.data_hash, until.fitted)
+
+
+def test_a_fit_that_activates_nothing_leaves_an_empty_slot_empty():
+    make_symbol()
+    plan_row()
+    assert fit_models(activate=Activate.NEVER).models[0].status == "candidate"
+    assert registry.active("BTCUSD") == ()

@@ -13,12 +13,14 @@ from execution.brokers.base import Permit
 from execution.errors import RiskRefusedError
 from execution.models import Attempt, ControlRow, LimitRow
 from execution.safety import control, killswitch
+from execution.safety.armed import ArmedMark
 from execution.safety.control import State
 from execution.safety.outcomes import Outcome
 from execution.wire import open_site_terminal
 from market.terminal.errors import TerminalRefusedError
 from ops import leases
 from ops.audit import SYSTEM
+from simulator import metatrader5
 from tests.desk import open_desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,6 +69,14 @@ def test_an_unreadable_armed_file_means_killed(desk):
 
 def test_another_account_than_the_armed_one_is_refused(desk):
     ControlRow.objects.update(armed_login=42)
+
+    assert blocked(desk.adjust("BTCUSD", "0.10"), "not the one that was armed")
+    assert desk.deals() == []
+
+
+def test_where_another_account_was_armed_by_file_and_row_this_one_is_refused(desk):
+    control.armed_file().arm(ArmedMark(login=42, server=desk.account.server))
+    ControlRow.objects.update(armed_login=42, armed_server=desk.account.server)
 
     assert blocked(desk.adjust("BTCUSD", "0.10"), "not the one that was armed")
     assert desk.deals() == []
@@ -124,6 +134,16 @@ def test_an_unanswered_attempt_counts_as_exposure(desk):
     )
 
     assert blocked(desk.adjust("ETHUSD", "0.50", cause="slot 2"), "gross_cap")
+
+
+def test_somebody_elses_positions_count_as_exposure(desk):
+    tick = metatrader5.symbol_info_tick("ETHUSD")
+    request = {"action": 1, "symbol": "ETHUSD", "volume": 3.0, "type": 0, "price": tick.ask, "type_filling": 1}
+    assert metatrader5.order_send(request).retcode == 10009
+    worth = Decimal("0.10") * desk.broker.quote("BTCUSD").mid / desk.broker.account().equity
+    LimitRow.objects.create(name="max_gross", value=(worth * Decimal("1.5")).quantize(Decimal("1e-6")))
+
+    assert blocked(desk.adjust("BTCUSD", "0.10"), "gross_cap")
 
 
 class TestTheFence:

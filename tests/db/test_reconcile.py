@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from execution.brokers.base import SendResult
+from execution.brokers.magic import Family, encode_magic
+from execution.errors import RiskRefusedError
 from execution.models import Attempt, FillRecord, Intent
 from execution.safety.outcomes import Outcome
 from execution.safety.reconcile import HORIZON_S, close_orphans, reconcile
@@ -141,3 +143,38 @@ def test_a_failed_read_changes_nothing(desk, monkeypatch):
     with pytest.raises(BrokerUnavailableError):
         reconcile(desk.broker)
     assert FillRecord.objects.count() == before
+
+
+def by_hand(symbol: str, volume: float, **changes: object) -> None:
+    """Trade at the terminal, past the desk."""
+    tick = metatrader5.symbol_info_tick(symbol)
+    request = {"action": 1, "symbol": symbol, "volume": volume, "type": 0, "price": tick.ask, "type_filling": 1}
+    assert metatrader5.order_send(request | changes).retcode == 10009
+
+
+@pytest.mark.parametrize("magic", [0, 777, encode_magic(Family.SETUP, 1)], ids=["a person", "a stranger", "the bot"])
+def test_what_somebody_else_trades_belongs_to_no_intent(desk, magic):
+    desk.adjust("BTCUSD", "0.10")
+    by_hand("ETHUSD", 0.5, magic=magic)
+    found = reconcile(desk.broker)
+
+    assert [fill.symbol for fill in FillRecord.objects.filter(intent=None).exclude(symbol="")] == ["ETHUSD"]
+    assert FillRecord.objects.get(intent=Intent.objects.get()).symbol == "BTCUSD"
+    if magic in (0, 777):
+        assert [position.symbol for position in found.ownership.foreign] == ["ETHUSD"]
+
+
+@pytest.mark.parametrize("magic", [0, 777], ids=["a person", "a stranger"])
+def test_somebody_elses_position_beside_ours_is_neither_closed_nor_counted_as_ours(desk, magic):
+    desk.adjust("BTCUSD", "0.10")
+    by_hand("BTCUSD", 0.03, magic=magic)
+    found = reconcile(desk.broker)
+
+    assert sum(position.volume for position in found.ownership.of("BTCUSD")) == Decimal("0.10")
+    if desk.account.margin_mode == "netting":  # one position of 0.13: what of it moves is anybody's guess
+        with pytest.raises(RiskRefusedError, match="is not what our book says"):
+            desk.adjust("BTCUSD", "0", cause="slot 2")
+        assert desk.lots("BTCUSD") == Decimal("0.13")
+    else:
+        assert desk.adjust("BTCUSD", "0", cause="slot 2").blocker == ""
+        assert desk.lots("BTCUSD") == Decimal("0.03")

@@ -16,9 +16,9 @@ from execution.sessions.slots import HOUR
 from market.errors import DataMissingError
 from market.models import Symbol
 from ops.progress import Silent
-from tests.desk import START, fit_desk, open_desk, run_slot
+from tests.desk import START, run_slot
+from tests.fitted_desk import fitted_database
 
-pytestmark = pytest.mark.django_db(transaction=True)
 N_SLOTS = 6
 
 
@@ -36,11 +36,17 @@ class Listener(Silent):
         self.labels.append(label)
 
 
-@pytest.fixture
-def lived(tmp_path):
-    """Let a desk trade six slots, and return it with its own book of them."""
-    with open_desk(tmp_path, margin_mode="hedging") as desk:
-        fit_desk("BTCUSD", "ETHUSD")
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), fitted_database(tmp_path_factory) as once:
+        yield once
+
+
+@pytest.fixture(scope="module")
+def lived(fitted, tmp_path_factory):
+    """Let a desk trade six slots, and return it with the hours of them; no test changes it."""
+    with fitted.opened(tmp_path_factory.mktemp("lived"), margin_mode="hedging") as desk:
+        Symbol.objects.filter(name="BNBUSD").update(is_traded=False)
         RebalanceSettings.objects.update_or_create(pk=1, defaults={"sizing_capital": 60_000})
         hours = [START + HOUR * (n + 1) for n in range(N_SLOTS)]
         for hour in hours:

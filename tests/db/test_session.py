@@ -11,27 +11,33 @@ import pytest
 from execution.errors import RiskRefusedError
 from execution.explaining import explain
 from execution.models import Decision, Intent
-from execution.safety import control
+from execution.safety import control, killswitch
+from execution.safety.gate import LEASE_TTL_S, TRADER_LEASE
 from execution.services import preview, run_session_now
-from execution.sessions.hourly import JOB, TooLateError, slot_rule
+from execution.sessions.hourly import JOB, WAIT_STEP_S, TooLateError, slot_rule
 from execution.sessions.slots import slot_of
-from market.models import Bar
+from market.models import Bar, Symbol
 from market.symbols import chosen_symbols
-from ops import runs
+from ops import leases, runs
 from ops.audit import SYSTEM
 from ops.errors import ExitCode
 from ops.models import Run
 from simulator import control as sim_control
 from strategies.models import FittedModel
-from tests.desk import START, fit_desk, open_desk, run_slot
+from tests.desk import START, run_slot
+from tests.fitted_desk import fitted_database
 
-pytestmark = pytest.mark.django_db(transaction=True)
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), fitted_database(tmp_path_factory) as once:
+        yield once
 
 
 @pytest.fixture
-def desk(tmp_path):
-    with open_desk(tmp_path) as opened:
-        fit_desk("BTCUSD", "ETHUSD")
+def desk(fitted, tmp_path):
+    with fitted.opened(tmp_path) as opened:
+        Symbol.objects.filter(name="BNBUSD").update(is_traded=False)
         yield opened
 
 
@@ -50,6 +56,22 @@ def test_a_session_decides_trades_and_explains_each_symbol(desk):
         story = explain(symbol.symbol)
         assert story["position_pct"] == pytest.approx(sum(m["position_pct"] for m in story["models"]), abs=1e-12)
         assert story["verdict"] in ("traded", "hold")
+
+
+def test_a_session_waits_for_another_that_is_about_to_end(desk, monkeypatch):
+    held = leases.acquire(TRADER_LEASE, holder="another session", ttl_s=LEASE_TTL_S)
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        leases.release(held)
+
+    monkeypatch.setattr(desk.clock, "sleep", sleep)
+    report = run_slot(desk, at(9))
+
+    assert waited == [WAIT_STEP_S]
+    assert report.exit_code == ExitCode.DONE
+    assert Decision.objects.count() == 2
 
 
 def test_the_formula_of_the_source_is_followed_to_the_letter(desk):
@@ -181,3 +203,12 @@ def test_intents_name_the_slot_that_caused_them(desk):
 
     keys = set(Intent.objects.values_list("cause", "cause_id", "family"))
     assert keys == {("session", "2026-01-05T09", "rebalance")}
+
+
+def test_a_killed_desk_keeps_its_bars_fresh_so_that_it_can_be_armed_again(desk):
+    killswitch.latch(SYSTEM, cause="a test")
+    with pytest.raises(RiskRefusedError, match="trading is killing"):
+        run_slot(desk, at(12))
+
+    assert Bar.objects.latest("open_ms").open_at == at(11)
+    assert desk.deals() == []

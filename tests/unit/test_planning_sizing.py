@@ -18,6 +18,7 @@ from execution.planning.sizing import (
     BELOW_ONE_TENTH,
     BELOW_SMALLEST,
     CAPPED,
+    NO_CAPITAL,
     NOTHING_WANTED,
     SizingRules,
     contract_value,
@@ -104,6 +105,7 @@ def test_tenths_are_rounded_as_python_rounds(position_pct, tenths):
     ("position_pct", "changes", "reason"),
     [
         (0.0, {}, NOTHING_WANTED),
+        (0.5, {"capital": "0"}, NO_CAPITAL),
         (0.04, {}, BELOW_ONE_TENTH),
         (0.1, {}, BELOW_ONE_STEP),
         (0.2, {"volume_min": "0.1"}, BELOW_SMALLEST),
@@ -131,8 +133,8 @@ def test_no_contract_value_comes_from_a_bad_price(price):
         contract_value(make_spec(), D(price))
 
 
-@pytest.mark.parametrize("capital", ["0", "-1", "NaN"])
-def test_no_size_comes_from_no_capital(capital):
+@pytest.mark.parametrize("capital", ["-1", "NaN"])
+def test_no_size_comes_from_a_bad_capital(capital):
     with pytest.raises(ValueError, match="capital_per_asset"):
         size(0.5, capital=capital)
 

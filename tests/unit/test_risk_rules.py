@@ -84,7 +84,7 @@ def test_an_ordinary_order_is_allowed_by_every_rule():
         ("net_cap", {}, {"exposure": Exposure(other_net=D("94001"))}),
         ("order_cap", {}, {"limits": Limits(max_order_notional=D("5999"))}),
         ("venue_volume_cap", {}, {"spec": make_spec(volume_limit="0.09")}),
-        ("positions_cap", {}, {"exposure": Exposure(n_positions=20)}),
+        ("positions_cap", {}, {"exposure": Exposure(n_positions=100)}),
         ("orders_per_minute", {}, {"counts": RequestCounts(orders_last_minute=10, orders_today=0, requests_today=0)}),
         ("orders_per_day", {}, {"counts": RequestCounts(orders_last_minute=0, orders_today=200, requests_today=0)}),
         (
@@ -108,7 +108,7 @@ def test_each_rule_refuses_what_it_is_for(rule, request_changes, context_changes
         ({}, {"ages": ReadAges(tick_s=60, account_s=5, spec_s=3600)}),
         ({}, {"quote": make_quote("61199", "61200")}),
         ({}, {"counts": RequestCounts(orders_last_minute=9, orders_today=199, requests_today=999)}),
-        ({}, {"exposure": Exposure(n_positions=19)}),
+        ({}, {"exposure": Exposure(n_positions=99)}),
         ({}, {"account": make_account(equity="92000.01")}),
     ],
 )

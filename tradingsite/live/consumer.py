@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -35,6 +36,14 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         for task in self.tasks:
             task.cancel()
 
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """Leave alone what is no JSON: our own page never sends it, and an error here would leave its tasks behind."""
+        try:
+            content = json.loads(text_data or "")
+        except (ValueError, RecursionError):
+            return
+        await self.receive_json(content)
+
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Take the page's greeting: the last id it has seen and the panels it shows."""
         # A stranger's greeting may have been on its way when the door was closed.
@@ -56,15 +65,24 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         if error is None or isinstance(error, OSError):  # OSError: the page has gone
             return
         logger.opt(exception=error).error("an open page could not be kept live and will be asked to reconnect")
-        self.tasks = (*self.tasks, asyncio.create_task(self.close(FAILED)))
+        self.tasks = (*self.tasks, asyncio.create_task(self._leave(FAILED)))
+
+    async def _leave(self, code: int) -> None:
+        """Close the page's stream; nothing may be sent after that."""
+        for task in self.tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        await self.close(code)
 
     async def _follow(self, names: list[str], after: int) -> None:
         """Subscribe first, then replay: what comes in between is in the queue, and is told once."""
         async with TAIL.subscribe() as queue:
-            self.seq = TAIL.last_seq
+            newest = TAIL.last_seq
             missed = await database_sync_to_async(missed_alerts)(after) if after else []
             for news in missed:
                 await self._tell(news)
+            # Not before: a page that heard of an id never asks for what came before it again.
+            self.seq = max([newest, *(news.seq for news in missed)])
             await self._stream(queue, Pace(names, now=_now()), told={news.seq for news in missed})
 
     async def _stream(self, queue: asyncio.Queue[News | None], pace: Pace, *, told: set[int]) -> None:
@@ -76,7 +94,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 await self._send(pace)
                 continue
             if news is None:
-                await self.close(TOO_SLOW)
+                await self._leave(TOO_SLOW)
                 return
             if news.topic == "alerts" and news.seq not in told:
                 await self._tell(news)
@@ -104,7 +122,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         while True:
             await self._look_who_it_is()
             if not self.scope["user"].is_authenticated:
-                await self.close(NOT_LOGGED_IN)
+                await self._leave(NOT_LOGGED_IN)
                 return
             await self.send_json(await database_sync_to_async(beat_message)(self.seq))
             await asyncio.sleep(BEAT_EVERY_S)

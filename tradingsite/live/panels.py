@@ -20,11 +20,9 @@ def build_panel(name: str, user: User) -> Any:
     return import_string(PANELS[name].build)(user)
 
 
-def panel_message(name: str, user: User, seq: int) -> dict[str, Any] | None:
-    """Return the message that replaces a panel on an open page, None when there is nothing to show in it."""
+def panel_message(name: str, user: User, seq: int) -> dict[str, Any]:
+    """Return the message that replaces a panel on an open page."""
     panel = build_panel(name, user)
-    if panel is None:
-        return None
     seen = account_state()
     at = seen.read_at.isoformat() if seen else None
     html = render_to_string(PANELS[name].template, {"panel": panel})
@@ -33,7 +31,7 @@ def panel_message(name: str, user: User, seq: int) -> dict[str, Any] | None:
 
 def panel_messages(names: Iterable[str], user: User, seq: int) -> list[dict[str, Any]]:
     """Return the messages of several panels."""
-    return [message for name in names if (message := panel_message(name, user, seq))]
+    return [panel_message(name, user, seq) for name in names]
 
 
 def missed_alerts(after: int) -> list[News]:

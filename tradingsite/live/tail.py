@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -112,8 +113,8 @@ def _change_detector() -> Iterator[Callable[[], bool]]:
     if not _is_sqlite():
         yield lambda: True
         return
-    path = connection.settings_dict["NAME"]
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)) as watcher:
+    file = Path(connection.settings_dict["NAME"]).absolute().as_uri()  # a folder's name may hold a % or a #
+    with contextlib.closing(sqlite3.connect(f"{file}?mode=ro", uri=True, check_same_thread=False)) as watcher:
         seen = -1
 
         def changed() -> bool:

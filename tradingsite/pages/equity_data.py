@@ -18,6 +18,7 @@ WATER_HEIGHT = 48.0  # px of the drawdown plot
 PADDING = 10.0  # px above and below the extremes
 BUCKETS = 150  # at most 600 points a line: more than the plot has pixels to tell apart
 LEAST_WATER = 0.005  # the drawdown's axis reaches at least 0.5 %, so that a quiet day looks quiet
+LABEL_FITS_UNTIL = 58.0  # % of the plot: further right what stands beside the last point would leave a phone's plot
 TABLE_STEPS = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=7))
 TABLE_ROWS = 26  # one an hour, also on the day of 25 hours
 
@@ -189,9 +190,19 @@ def _last(data: EquityData, scale: Scale) -> LastPoint:
     at, equity, balance = next((p.at, p.equity, p.balance) for p in reversed(data.points) if p.equity is not None)
     x, y = charts.across(at, data.start_at, data.end_at) / 10, scale.y(equity)
     balance_y = _y(scale, balance)
-    middle = y if balance_y is None else (y + balance_y) / 2
     unrealised = None if balance is None else equity - balance
-    return LastPoint(round(x, 2), y, balance_y, round(middle + 4, 1), x > 72, unrealised)
+    near_end = x > LABEL_FITS_UNTIL
+    label_y = _beside_y(y, balance_y, is_left=near_end)
+    return LastPoint(round(x, 2), y, balance_y, label_y, near_end, unrealised)
+
+
+def _beside_y(y: float, balance_y: Value, *, is_left: bool) -> float:
+    """Return the label's baseline: level with the last point; left of it below the lines, or above at the bottom."""
+    other = y if balance_y is None else balance_y
+    top, bottom = min(y, other), max(y, other)
+    if not is_left:
+        return round((top + bottom) / 2 + 4, 1)
+    return round(bottom + 18 if bottom + 18 < HEIGHT else top - 8, 1)
 
 
 def _water(data: EquityData) -> tuple[str, tuple[Tick, ...], Tick]:

@@ -14,6 +14,7 @@ from tradingsite.templatetags.desk import signed, signed_pct, unit
 
 STRIP = {"width": 288.0, "height": 44.0}
 DAYS = {"width": 300.0, "height": 44.0}
+FULL_DAY_AT_LEAST = 0.005  # of the balance: a quiet month, or a first day alone, must not look like a storm
 
 
 class Level(StrEnum):
@@ -283,7 +284,11 @@ class DaysData:
     max_drawdown: float | None = None  # fraction, <= 0
 
     @property
+    def scale(self) -> float:
+        """Return the day's result, as a fraction of its starting balance, that fills half the height."""
+        return max(charts.largest([day.fraction for day in self.days]), FULL_DAY_AT_LEAST)
+
+    @property
     def bars(self) -> tuple[Rect, ...]:
-        values = [None if day.pnl is None else float(day.pnl) for day in self.days]
         labels = [f"{day.on:%d %b}: {unit(signed(day.pnl), self.currency)}" for day in self.days]
-        return charts.signed_bars(values, limit=charts.largest(values), labels=labels, **DAYS)
+        return charts.signed_bars([day.fraction for day in self.days], limit=self.scale, labels=labels, **DAYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,8 @@ from tradingsite.pages.signals import (
     model_name,
     newest_decisions,
     sized_fraction,
+    traded,
+    variant_words,
     verdict_words,
 )
 
@@ -49,8 +52,8 @@ OUTCOMES = {
 def build_targets(user: User) -> TargetsData:
     """Return target against actual of every symbol."""
     seen, rows = account_state(), newest_decisions()
-    rebalance = RebalanceSettings.load()
-    targets = tuple(_target(row, seen) for row in rows)
+    rebalance, decided = RebalanceSettings.load(), {row.symbol: row for row in rows}
+    targets = tuple(_target(decided[name], seen) if name in decided else _undecided(name, seen) for name in traded())
     can_edit = getattr(user, "is_staff", False)
     return TargetsData(
         fresh=freshness(seen),
@@ -90,6 +93,12 @@ def _target(row: Decision, seen: BrokerState | None) -> TargetRow:
         trade_value=delta * Decimal(price) if delta is not None and price else None,
         level=VERDICT_LEVELS.get(row.verdict, Level.OK),
     )
+
+
+def _undecided(symbol: str, seen: BrokerState | None) -> TargetRow:
+    """Return a symbol that no session has decided on yet."""
+    held = _held_lots(symbol, seen)
+    return TargetRow(symbol=symbol, weight=None, target=None, actual=None, actual_lots=held, trade="no decision yet")
 
 
 def _held_lots(symbol: str, seen: BrokerState | None) -> Decimal | None:
@@ -161,7 +170,7 @@ def _votes(row: Decision) -> tuple[ModelVote, ...]:
     votes = [
         ModelVote(
             name=model["strategy"],
-            variant=model["variant"],
+            variant=variant_words(model),
             version=model["version"],
             weight=weights.get((model["strategy"], model["variant"], model["version"])),
             position=model["position_pct"],
@@ -215,27 +224,36 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def build_models(user: User) -> ModelsData:
-    """Return every active model with its last positions."""
-    symbols = tuple(_symbol_models(row) for row in newest_decisions())
-    return ModelsData(fresh=_read_now(), symbols=symbols)
+    """Return every active model with its last positions; before the first decision it has none."""
+    decided = {row.symbol: row for row in newest_decisions()}
+    symbols = (_symbol_models(name, decided.get(name)) for name in traded())
+    return ModelsData(fresh=_read_now(), symbols=tuple(group for group in symbols if group.models))
 
 
-def _symbol_models(row: Decision) -> SymbolModels:
-    history = _history(row.symbol)
-    fitted = {(m.strategy, m.variant): m for m in FittedModel.objects.filter(symbol__name=row.symbol, status="active")}
+def _symbol_models(symbol: str, row: Decision | None) -> SymbolModels:
+    history = _history(symbol)
+    active = FittedModel.objects.filter(symbol__name=symbol, status="active").order_by("pk")
+    fitted = {(model.strategy, model.variant): model for model in active}
     models = tuple(
         ModelRow(
             name=vote["strategy"],
-            variant=vote["variant"],
+            variant=variant_words(vote),
             version=vote["version"],
             weight=found.strat_weight if (found := fitted.get((vote["strategy"], vote["variant"]))) else None,
             position=vote["position_pct"],
             history=history.get(model_name(vote), ()),
             fitted_at=found.created_at if found else None,
         )
-        for vote in row.positions
+        for vote in (row.positions if row else _silent(active))
     )
-    return SymbolModels(symbol=row.symbol, models=models, position=row.position_pct)
+    return SymbolModels(symbol=symbol, models=models, position=row.position_pct if row else None)
+
+
+def _silent(models: Iterable[FittedModel]) -> list[dict[str, Any]]:
+    """Return models that nobody has asked yet, as a decision would list them."""
+    return [
+        {"strategy": m.strategy, "variant": m.variant, "version": str(m.version), "position_pct": None} for m in models
+    ]
 
 
 def _history(symbol: str) -> dict[str, tuple[float | None, ...]]:

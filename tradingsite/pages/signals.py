@@ -22,7 +22,12 @@ def newest_decisions() -> list[Decision]:
     """Return the newest decision of every traded symbol, in the order of symbols."""
     newest = Decision.objects.values("symbol").annotate(newest=Max("pk")).values_list("newest", flat=True)
     rows = {row.symbol: row for row in Decision.objects.filter(pk__in=list(newest))}
-    return [rows[name] for name in Symbol.objects.traded().values_list("name", flat=True) if name in rows]
+    return [rows[name] for name in traded() if name in rows]
+
+
+def traded() -> list[str]:
+    """Return the names of the traded symbols, in their order."""
+    return list(Symbol.objects.traded().values_list("name", flat=True))
 
 
 def held_fraction(symbol: str, seen: BrokerState | None, capital: Decimal | None) -> float | None:
@@ -76,7 +81,12 @@ def _signal(row: Decision, seen: BrokerState | None) -> SignalRow:
 
 def model_name(model: dict[str, Any]) -> str:
     """Return a model's name for people."""
-    return f"{model['strategy']} {model['variant']}"
+    return f"{model['strategy']} {variant_words(model)}"
+
+
+def variant_words(model: dict[str, Any]) -> str:
+    """Return a model's parameters so that a line can break between them."""
+    return str(model["variant"]).replace(",", ", ")
 
 
 def verdict_words(row: Decision) -> str:

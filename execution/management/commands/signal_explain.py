@@ -22,7 +22,7 @@ class Command(DeskCommand):
     schema = "signal_explain/1"
 
     def add_options(self, parser: ArgumentParser) -> None:
-        parser.add_argument("symbol", metavar="SYMBOL")
+        parser.add_argument("symbol", metavar="SYMBOL", help="whose decision, like BTCUSD")
         parser.add_argument("--at", metavar="T", help="the newest decision at or before this UTC time")
 
     def run(self, **options: Any) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from execution.rearm import arm, arm_checks, arm_phrase
+from execution.rearm import arm, arm_checks, arm_phrase, require_armable
 from ops.command import DeskCommand, Outcome, command_actor
 from ops.errors import ExitCode
 
@@ -18,6 +18,7 @@ class Command(DeskCommand):
     help = "Arm trading after a kill or for the first time. It starts paused; trade_resume lets it trade."
     examples = ("trade_arm --check", "trade_arm --phrase 'ARM DEMO' --reason 'weights corrected'")
     schema = "trade_arm/1"
+    writes = True
 
     def add_options(self, parser: ArgumentParser) -> None:
         parser.add_argument("--phrase", help="what you would type on the page")
@@ -28,6 +29,11 @@ class Command(DeskCommand):
         if options["check"]:
             return _show_checks()
         phrase = options["phrase"] or self._ask(no_input=options["no_input"])
+        if options["dry_run"]:
+            require_armable(phrase)
+            return Outcome(
+                data={"state": "paused", "dry_run": True}, text="would be armed and paused; it was a dry run"
+            )
         mark = arm(command_actor(), phrase=phrase, reason=options["reason"])
         return Outcome(data={"state": "paused", "server": mark.server}, text="armed and paused; trade_resume starts it")
 
@@ -37,7 +43,9 @@ class Command(DeskCommand):
         if no_input or not sys.stdin.isatty():
             message = f"type the phrase with --phrase {arm_phrase()!r}"
             raise CommandError(message, returncode=ExitCode.USAGE)
-        return input(f"Type {arm_phrase()} to arm: ")
+        self.stderr.write(f"Type {arm_phrase()} to arm: ", ending="")  # stdout is for data
+        self.stderr.flush()
+        return input()
 
 
 def _show_checks() -> Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.db import transaction
+
 from execution.safety.control import current_control, pause
 from ops.command import DeskCommand, Outcome, command_actor
 
@@ -15,11 +17,16 @@ class Command(DeskCommand):
     help = "Pause: no new risk; what is open stays and may be reduced."
     examples = ("trade_pause", "trade_pause --reason 'news at 14:00'")
     schema = "trade_pause/1"
+    writes = True
 
     def add_options(self, parser: ArgumentParser) -> None:
         parser.add_argument("--reason", default="", help="kept in the audit")
 
     def run(self, **options: Any) -> Outcome:
-        changed = pause(command_actor(), reason=options["reason"])
-        state = current_control().state
-        return Outcome(data={"state": state, "changed": changed}, text=f"{state}" if changed else f"already {state}")
+        with transaction.atomic():
+            changed = pause(command_actor(), reason=options["reason"])
+            state = current_control().state
+            transaction.set_rollback(options["dry_run"])
+        text = str(state) if changed else f"already {state}"
+        note = "; nothing was changed: this was a dry run" if options["dry_run"] else ""
+        return Outcome(data={"state": state, "changed": changed}, text=f"{text}{note}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.db import transaction
+
 from execution.safety.control import State, current_control, resume
 from ops.command import DeskCommand, Outcome, command_actor
 from ops.errors import ExitCode
@@ -16,17 +18,20 @@ class Command(DeskCommand):
     help = "Resume after a pause. A kill is undone by trade_arm alone."
     examples = ("trade_resume", "trade_resume --reason 'news is out'")
     schema = "trade_resume/1"
+    writes = True
 
     def add_options(self, parser: ArgumentParser) -> None:
         parser.add_argument("--reason", default="", help="kept in the audit")
 
     def run(self, **options: Any) -> Outcome:
-        changed = resume(command_actor(), reason=options["reason"])
-        control = current_control()
+        with transaction.atomic():
+            changed = resume(command_actor(), reason=options["reason"])
+            control = current_control()
+            transaction.set_rollback(options["dry_run"])
         killed = control.state in (State.KILLING, State.KILLED)
         text = f"still {control.state}: {control.reason}; use trade_arm" if killed else str(control.state)
         return Outcome(
             data={"state": control.state, "changed": changed},
-            text=text,
+            text=f"{text}; nothing was changed: this was a dry run" if options["dry_run"] else text,
             exit_code=ExitCode.REFUSED if killed else ExitCode.DONE,
         )

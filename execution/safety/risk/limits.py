@@ -44,7 +44,8 @@ LIMITS: dict[str, LimitSpec] = {
     "max_gross": _limit(FRACTION_OF_EQUITY, "1", "0", "3", "largest sum of all positions, long and short added"),
     "max_net": _limit(FRACTION_OF_EQUITY, "1", "0", "3", "largest sum of all positions, short taken from long"),
     "max_order_notional": _limit(MONEY, "50000", "0", "1000000", "largest single order"),
-    "max_positions": _limit(COUNT, "20", "0", "200", "most positions open at once"),
+    # On a hedging account each increase is a position of its own, so that this is no count of symbols.
+    "max_positions": _limit(COUNT, "100", "0", "200", "most positions open at once"),
     "price_collar": _limit(FRACTION_OF_PRICE, "0.02", "0", "0.05", "furthest the price may be from the plan's"),
     "max_spread": _limit(FRACTION_OF_PRICE, "0.005", "0", "0.02", "widest spread to open into"),
     "max_tick_age_s": _limit(SECONDS, "60", "0", "300", "oldest tick to open on"),

@@ -31,7 +31,7 @@ class Command(DeskCommand):
     writes = True
 
     def add_options(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="bars to store, in any known format")
         parser.add_argument("--symbol", required=True, help="whose bars they are, like BTCUSD")
         parser.add_argument(
             "--tz", type=zone_text, help="server clock of a MetaTrader file: GMT+2, a name, or '' (default: MT5_TZ)"

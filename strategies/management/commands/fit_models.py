@@ -9,6 +9,7 @@ from typing import Any
 from ops.command import DeskCommand, Outcome, command_actor
 from ops.progress import BarProgress
 from strategies.fitting import FailedFit, FitReport, fit_models, planned_fits
+from strategies.versions import Activate
 
 
 class Command(DeskCommand):
@@ -23,6 +24,13 @@ class Command(DeskCommand):
         parser.add_argument("--jobs", type=_at_least_one, default=1, help="processes that fit; 1 is fast enough")
         parser.add_argument("--until", type=_moment, help="look at no bar that ends later, like 2026-01-31T12:00")
         parser.add_argument("--no-activate", action="store_true", help="register candidates; what trades goes on")
+        parser.add_argument(
+            "--hold-out",
+            type=_at_least_one,
+            default=0,
+            metavar="N",
+            help="leave out the N newest bars, see model_promote",
+        )
         parser.add_argument("--note", default="", help="why, kept with the models and in the audit log")
 
     def run(self, **options: Any) -> Outcome:
@@ -34,7 +42,8 @@ class Command(DeskCommand):
                 **chosen,
                 until=options["until"],
                 jobs=options["jobs"],
-                activate=not options["no_activate"],
+                activate=Activate.NEVER if options["no_activate"] else Activate.ALWAYS,
+                hold_out=options["hold_out"],
                 note=options["note"],
                 actor=command_actor(),
                 progress=progress,

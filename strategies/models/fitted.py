@@ -1,97 +1,17 @@
-"""What is planned and what was fitted, as rows."""
+"""Fitted models: every version of every model, and when each began to trade."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Self
 
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
-from simple_history.models import HistoricalRecords
 
 from market.models import Symbol
 from ops import clock
-from strategies.default_plan import PlannedModel, variant_name
-from strategies.errors import StrategyError
-from strategies.estimators import STRATEGIES
 from strategies.manifests import Slot
-
-MAX_VARIANT = 255
-
-
-def strategy_choices() -> list[tuple[str, str]]:
-    """Return the keys that rows may name: the catalogue's, read anew each time."""
-    return [(key, key) for key in STRATEGIES]
-
-
-class PlanRowQuerySet(models.QuerySet["PlanRow"]):
-    """Names for the questions asked about the plan."""
-
-    def enabled(self) -> Self:
-        return self.filter(is_enabled=True)
-
-
-class PlanRow(models.Model):
-    """One model that every traded symbol gets: what to fit, and with what weight."""
-
-    strategy = models.CharField(max_length=40, choices=strategy_choices)
-    params = models.JSONField(
-        default=dict, blank=True, help_text='what differs from the defaults, like {"fast_ema_window": 24}'
-    )
-    variant = models.CharField(max_length=MAX_VARIANT, editable=False, help_text="a stable name made of params")
-    strat_weight = models.FloatField(
-        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
-        help_text="share of capital, 0.05 is 5 %; a fitted model keeps the weight that it was fitted with",
-    )
-    is_enabled = models.BooleanField(
-        default=True, help_text="fitted, and traded once fitted; switched off, its models stop trading at once"
-    )
-    position = models.PositiveIntegerField(default=0, help_text="place in lists, smallest first")
-
-    history = HistoricalRecords()
-    objects = PlanRowQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["position", "id"]
-        constraints = [
-            models.UniqueConstraint(fields=["strategy", "variant"], name="planrow_once"),
-            models.CheckConstraint(
-                condition=Q(strat_weight__gte=0.0, strat_weight__lte=1.0), name="planrow_weight_is_a_fraction"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.strategy} {self.variant}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the row with the variant that its parameters have, whoever changed them."""
-        self.variant = variant_name(self.params)
-        if kwargs.get("update_fields") is not None:
-            kwargs["update_fields"] = {*kwargs["update_fields"], "variant"}
-        super().save(*args, **kwargs)
-
-    def clean(self) -> None:
-        """Refuse what could not be fitted, by building it."""
-        from strategies.fits import build_planned
-
-        if self.params is None:  # what an empty box of a form gives
-            self.params = {}
-        try:
-            build_planned(self.planned())
-        except StrategyError as error:
-            raise ValidationError(str(error)) from error
-        self.variant = variant_name(self.params)
-        if len(self.variant) > MAX_VARIANT:
-            raise ValidationError({"params": f"their name must have at most {MAX_VARIANT} characters"})
-        # Forms leave the variant out, and with it the check of its constraint.
-        if PlanRow.objects.filter(strategy=self.strategy, variant=self.variant).exclude(pk=self.pk).exists():
-            raise ValidationError({"params": f"the plan has {self} already"})
-
-    def planned(self) -> PlannedModel:
-        """Return the row as the value that is fitted."""
-        return PlannedModel(self.strategy, self.params, self.strat_weight, self.is_enabled)
+from strategies.models.plan import MAX_VARIANT, strategy_choices
 
 
 class FittedModelQuerySet(models.QuerySet["FittedModel"]):
@@ -102,6 +22,18 @@ class FittedModelQuerySet(models.QuerySet["FittedModel"]):
         active = self.filter(status=FittedModel.Status.ACTIVE)
         return active if symbol is None else active.filter(symbol__name=symbol)
 
+    def shadows(self, symbol: str) -> Self:
+        """Return the models of a symbol that predict and are not traded."""
+        return self.filter(status=FittedModel.Status.SHADOW, symbol__name=symbol)
+
+    def promotable(self) -> Self:
+        """Return the versions that wait to be promoted."""
+        return self.filter(status__in=[FittedModel.Status.CANDIDATE, FittedModel.Status.SHADOW])
+
+    def kept(self) -> Self:
+        """Return the versions that are not archived."""
+        return self.filter(archived_at=None)
+
     def in_slot(self, *, symbol: str, strategy: str, variant: str) -> Self:
         return self.filter(symbol__name=symbol, strategy=strategy, variant=variant)
 
@@ -110,13 +42,16 @@ class FittedModelQuerySet(models.QuerySet["FittedModel"]):
 
 
 class FittedModel(models.Model):
-    """One version of a model: where its file is, and everything it was made of. Only its status ever changes."""
+    """One version of a model: where its file is, and everything it was made of.
+
+    Only its status ever changes, and whether it is archived.
+    """
 
     class Status(models.TextChoices):
         CANDIDATE = "candidate"  # fitted, not used
         SHADOW = "shadow"  # predicts and is logged, not traded
         ACTIVE = "active"  # traded
-        RETIRED = "retired"  # was replaced
+        RETIRED = "retired"  # was replaced, or is no longer wanted
 
     symbol = models.ForeignKey(Symbol, on_delete=models.PROTECT, related_name="fitted_models")
     strategy = models.CharField(max_length=40, choices=strategy_choices)
@@ -127,7 +62,10 @@ class FittedModel(models.Model):
     fitted = models.JSONField(help_text="what fitting learned, by attribute")
     metrics = models.JSONField(
         default=dict,
-        help_text="in-sample at full weight, no costs: pnl volatility and Sharpe a year of 365 days, turnover a day",
+        help_text=(
+            "in-sample at full weight, no costs: pnl volatility and Sharpe a year of 365 days, turnover a day; "
+            "out_of_sample: a twin fitted without the newest bars, on those, after costs"
+        ),
     )
     strat_weight = models.FloatField(help_text="share of capital that it was fitted with")
     fit_from = models.DateTimeField(help_text="open time of the first bar")
@@ -143,6 +81,7 @@ class FittedModel(models.Model):
     path = models.CharField(max_length=300, unique=True, help_text="of the folder, relative to MODEL_DIR")
     sha256 = models.CharField(max_length=64, help_text="of model.joblib")
     created_at = models.DateTimeField(default=clock.wall_now)
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="put away: not listed, not promoted, kept")
 
     objects = FittedModelQuerySet.as_manager()
 
@@ -163,6 +102,9 @@ class FittedModel(models.Model):
                 condition=Q(status__in=["candidate", "shadow", "active", "retired"]), name="fittedmodel_known_status"
             ),
             models.CheckConstraint(condition=Q(strat_weight__gte=0.0), name="fittedmodel_weight_not_negative"),
+            models.CheckConstraint(
+                condition=Q(archived_at__isnull=True) | Q(status="retired"), name="fittedmodel_archived_is_retired"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -177,3 +119,28 @@ class FittedModel(models.Model):
     def name(self) -> str:
         """The model's name among those of its symbol."""
         return f"{self.strategy} {self.variant}"
+
+
+class Activation(models.Model):
+    """One time that a version began to trade. Those of a slot are a stack, which rolling back goes down."""
+
+    class Kind(models.TextChoices):
+        FITTED = "fitted"  # traded as soon as it was fitted
+        PROMOTED = "promoted"  # by a person
+        ROLLED_BACK = "rolled_back", "rolled back"  # again, instead of what had replaced it
+
+    model = models.ForeignKey(FittedModel, on_delete=models.CASCADE, related_name="activations")
+    previous = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="+", help_text="what rolling this one back restores"
+    )
+    kind = models.CharField(max_length=12, choices=Kind)
+    gates = models.JSONField(default=list, help_text="what each gate said; none is asked on a fit or a rollback")
+    actor = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(default=clock.wall_now)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.kind} {self.at:%Y-%m-%d %H:%M}"

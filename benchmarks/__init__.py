@@ -1,0 +1,16 @@
+"""What our speed is measured against; a new benchmark is a function in a file here and one line.
+
+Values are dotted paths, so that reading the list imports neither pandas nor numba nor statsmodels; what follows a
+colon is the function's argument.
+"""
+
+from strategies.estimators import STRATEGIES
+
+BENCHMARKS: dict[str, str] = {
+    "rolling_ols": "benchmarks.regression.rolling_ols",
+    "fit_predict": "benchmarks.fitting.all_strategies",
+    **{f"fit_predict_{key}": f"benchmarks.fitting.one_strategy:{key}" for key in STRATEGIES},
+    "rebalance": "benchmarks.rebalance.signals",
+    "upsert_bars": "benchmarks.storage.upsert_bars",
+    "read_bars": "benchmarks.storage.read_bars",
+}

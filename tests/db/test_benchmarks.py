@@ -1,0 +1,66 @@
+"""The benchmarks of the database use one of their own, and both sides store and read the same."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from benchmarks import storage
+from benchmarks.database import own_database
+from benchmarks.harness import open_contest
+from market.models import Bar, Symbol
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def in_small(monkeypatch):
+    for name, value in {"N_UPSERTED": 300, "N_SYMBOLS": 3, "YEAR": 200}.items():
+        monkeypatch.setattr(storage, name, value)
+
+
+def test_a_benchmarks_database_is_not_the_sites():
+    Symbol.objects.create(name="BTCUSD")
+    site = connection.settings_dict["NAME"]
+    with own_database("market"):
+        assert connection.settings_dict["NAME"] != site
+        assert all(name.startswith("market_") for name in connection.introspection.table_names())
+        assert not Symbol.objects.exists()
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode")
+            assert cursor.fetchone() == ("wal",)
+    assert connection.settings_dict["NAME"] == site
+    assert Symbol.objects.get().name == "BTCUSD"
+
+
+def test_the_sites_database_is_back_after_a_failure():
+    with pytest.raises(ZeroDivisionError), own_database("market"):
+        raise ZeroDivisionError
+    assert Symbol.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["upsert_bars", "read_bars"])
+def test_both_sides_have_the_same_in_the_end(name, in_small):
+    with open_contest(name) as contest:
+        assert contest.difference() == 0.0
+        contest.ours()
+        contest.peer()
+
+
+def test_every_upsert_that_is_timed_changes_every_row(in_small):
+    with open_contest("upsert_bars") as contest:
+        contest.difference()
+        assert [contest.ours() for _ in range(3)] == [{"inserted": 0, "changed": 300, "unchanged": 0}] * 3
+        before = storage._stored("PEER")
+        contest.peer()
+        assert storage._stored("PEER") != before
+    assert Bar.objects.count() == 0
+
+
+def test_the_rows_that_are_read_are_a_year_of_every_symbol(in_small):
+    with open_contest("read_bars") as contest:
+        ours, theirs = contest.ours(), contest.peer()
+        assert len(ours) == len(theirs) == 3
+        assert all(len(frame) == 200 for frame in (*ours, *theirs))
+        assert list(ours[2].columns) == list(theirs[2].columns)
+        assert (ours[2].index == theirs[2].index).all()
