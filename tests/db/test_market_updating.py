@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from market import updating
 from market.errors import FeedReplyError, FeedUnavailableError, UnknownSymbolError
@@ -13,6 +14,7 @@ from market.lookback import fetch_historical_data, get_recent_data, update_recen
 from market.models import Bar, Kline, QuarantinedRow, RecentTrade, Symbol
 from market.services import default_symbols, joined_bars, update_all_data, update_symbol
 from ops import clock
+from ops.alerts import raise_alert
 from ops.errors import ExitCode
 from ops.models import Alert, Announcement
 from tests.market_builders import HOUR_MS, MONDAY, StoppedClock, change, make_raw, ms
@@ -196,6 +198,26 @@ def test_pages_are_told_once_for_what_changed(feeds):
 
     assert told == 2
     assert Announcement.objects.filter(topic="data").count() == told
+
+
+def test_an_update_with_nothing_new_asks_little_and_writes_nothing(feeds):
+    update_all_data(feeds=feeds)
+
+    with CaptureQueriesContext(connection) as queries:
+        update_all_data(feeds=feeds)
+
+    statements = [query["sql"].split()[0] for query in queries]
+    assert statements.count("SELECT") == 2 + 6 * 2  # symbols, alerts; a series' newest bar and its last rows
+    assert set(statements) <= {"SELECT", "SAVEPOINT", "RELEASE"}
+
+
+def test_another_keys_alert_is_left_open(feeds):
+    raise_alert("data-update-of-another:mt5:BTCUSD", "not ours")
+    raise_alert("data-update:mt5:BTCUSD", "ours, from before")
+
+    update_all_data(feeds=feeds)
+
+    assert [alert.title for alert in Alert.objects.open()] == ["not ours"]
 
 
 # --- looking back ------------------------------------------------------------------------------------------------
