@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from execution.backtest_requests import BacktestOptions
-from execution.models import Account, LimitRow, PortfolioWeight, RebalanceSettings
+from execution.models import LimitRow, PortfolioWeight, RebalanceSettings
+from execution.services import account_row
 from execution.sessions.sandbox import ReplayTerms, replay_in_sandbox
 from market.models import Symbol
 from ops import clock
@@ -113,7 +114,7 @@ def replay_terms(request: BacktestRequest) -> ReplayTerms:
     if abs(swap - costs.swap_short / SWAP_SHORT) > 1e-9 or swap < 0:
         wanted = f"in the proportion of {SWAP_LONG} and {SWAP_SHORT}"
         raise RequestError(f"the replay takes swaps {wanted}, were {costs.swap_long} and {costs.swap_short}")
-    account = Account.objects.order_by("-broker_state__read_at").first()
+    account = account_row()
     return ReplayTerms(
         begin=request.begin,
         end=request.end,

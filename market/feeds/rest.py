@@ -168,7 +168,8 @@ def open_session(base: str, bucket: Path) -> requests.Session:
     )
     # A count of the last minute need not outlive a power failure: waiting for the disk made up half of each request.
     counted = session.limiter.bucket_factory[urlsplit(base).netloc]  # type: ignore[attr-defined]
-    counted.conn.execute("PRAGMA synchronous=NORMAL")
+    with counted.lock:  # a thread of the bucket removes old counts on the same connection
+        counted.conn.execute("PRAGMA synchronous=NORMAL")
     session.trust_env = not is_loopback(base)  # a proxy of the environment does not know this machine's ports
     return session
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ class ExportError(DeskError):
 def listed(symbols: Sequence[str] = (), *, limit: int) -> list[dict[str, Any]]:
     """Return the newest backtests, the newest first: of all symbols, or only those that have all the given ones."""
     rows = Backtest.objects.defer("equity_file", "fills_file", "config")
-    wanted = [row for row in rows.iterator() if set(symbols) <= set(row.symbols)][:limit]
-    return [headline(row) for row in wanted]
+    wanted = (row for row in rows.iterator() if set(symbols) <= set(row.symbols))
+    return [headline(row) for row in islice(wanted, max(limit, 0))]
 
 
 def headline(row: Backtest) -> dict[str, Any]:

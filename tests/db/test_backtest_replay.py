@@ -26,7 +26,7 @@ from strategies.backtesting.fast import fills_table, simulate
 from strategies.backtesting.positions import deciding_hours
 from strategies.backtesting.requests import BacktestRequest
 from strategies.backtesting.windowed import windowed_positions
-from strategies.models import FittedModel
+from strategies.models import Backtest, FittedModel
 from strategies.research.lots import SymbolTerms
 from strategies.research.timeline import TimelineRules, build_timeline
 from tests.desk import START, run_slot
@@ -37,7 +37,8 @@ pytestmark = pytest.mark.processes
 
 NAMES = ("BTCUSD", "ETHUSD")
 BALANCE, CAPITAL = 100_000.0, 60_000.0
-BEGIN, END = START + HOUR, START + 61 * HOUR
+BEGIN, END = START + HOUR, START + 49 * HOUR
+N_SLOTS = 48  # two early slots among them
 EARLY = timedelta(minutes=55, seconds=45)
 
 
@@ -67,7 +68,7 @@ def early_prices(market, bars: pd.DataFrame, name: str) -> pd.Series:
 
 def run_fast_by_hand(market) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], dict[str, pd.Series]]:
     """Return the fast engine's fills of windowed positions, without costs and at the prices of the slots."""
-    bars = {name: joined_bars(name, limit=8760 + 60, until=END) for name in NAMES}
+    bars = {name: joined_bars(name, limit=8760 + N_SLOTS, until=END) for name in NAMES}
     request = BacktestRequest(
         symbols=NAMES,
         begin=BEGIN,
@@ -119,9 +120,33 @@ def test_the_fast_engine_and_the_replay_agree_to_a_millionth_of_the_capital(desk
     assert list(ours.index) == list(theirs.index)
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     equity = [float(point["equity"]) for point in replayed["equity"]]
-    assert len(equity) == 60
+    assert len(equity) == N_SLOTS
     np.testing.assert_allclose(equity, equity_at_slots(fills, bars, early), rtol=0, atol=BALANCE * 1e-6)
     assert np.ptp(equity) > 100 * BALANCE * 1e-6
+
+
+def test_a_replay_is_asked_for_like_any_other_backtest_and_stands_beside_it(desk):
+    desk.step(7 * HOUR)
+    assert not update_all_data().failures
+    period = ("--begin", BEGIN.isoformat(), "--end", (BEGIN + 4 * HOUR).isoformat(), "--symbol", "ETHUSD")
+    before = FillRecord.objects.count()
+
+    code, replay, _ = run_command("backtest_run", *period, "--engine", "replay", "--capital", "100000")
+    assert code == 0, replay
+    _, fast, _ = run_command("backtest_run", *period, "--capital", "100000", "--slippage", "0")
+    row = Backtest.objects.get(pk=replay["data"]["id"])
+    _, compared, _ = run_command("backtest_compare", str(row.pk), str(fast["data"]["id"]))
+
+    fills = row.fills()
+    assert len(row.equity()) == 5  # the start and four slots
+    assert replay["data"]["costs"]["commission"] == pytest.approx(
+        0.000325 * (fills["lots"].abs() * fills["price"]).sum(), abs=0.01 * len(fills)
+    )
+    on_bars = Backtest.objects.get(pk=fast["data"]["id"]).fills()
+    assert fills["lots"].tolist() == pytest.approx(on_bars["lots"].tolist())
+    assert list(fills["slot"]) == list(on_bars["slot"])
+    assert compared["data"]["differs"]["engine"] == ["replay", "fast"]
+    assert FillRecord.objects.count() == before
 
 
 def live(desk, hours) -> None:

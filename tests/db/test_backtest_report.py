@@ -18,7 +18,11 @@ from execution.pnl_analysis import analyse_backtest, loss_rules
 from market.models import Bar
 from ops import clock
 from ops.clock import SystemClock
-from strategies.backtest_pnl import pnl_of
+from ops.progress import Silent
+from strategies.backtest_models import model_positions
+from strategies.backtest_pnl import pnl_of, request_of
+from strategies.backtesting.fast import SOURCES
+from strategies.backtesting.positions import stored_bars
 from strategies.models import FittedModel
 from strategies.reporting import render_report
 from strategies.research.analysis import Question
@@ -71,6 +75,20 @@ def test_a_backtests_parts_add_up_to_its_equity_and_its_costs(source):
         assert float(total) == pytest.approx(row.costs[name], abs=0.005), name
     assert float(sums[0]) == pytest.approx(row.metrics["gross"], abs=0.03)
     assert {one["label"] for one in data["decomposition"]["strategy"]} == {"ema_vol", "wed_thu"}
+
+
+@pytest.mark.parametrize("source", ["active", "plan"])
+def test_models_are_asked_again_as_they_were_asked(source):
+    fit_small("BTCUSD", "ETHUSD")
+    request = request_of(backtested(symbols=("BTCUSD", "ETHUSD"), source=source, refit_hours=100))
+    bars = stored_bars(request)
+
+    traded = SOURCES[source](request, bars, Silent())
+    models = model_positions(traded.made_by, request, bars)
+
+    for symbol, positions in traded.positions.items():
+        assert len(models[symbol]) == 2
+        np.testing.assert_allclose(sum(models[symbol].values()), positions, atol=1e-12)
 
 
 def test_an_hour_earns_what_the_equity_changed_in_it():

@@ -136,6 +136,22 @@ def test_two_periods_earn_together_what_the_whole_earned(desk):
     assert nets[0] + nets[1] == nets[2] != 0
 
 
+def test_a_swap_counts_when_the_broker_books_it(desk):
+    first = look(desk)
+    trade(desk, ("BTCUSD", "0.3"))
+    desk.step(15 * HOUR)  # over the broker's midnight
+    trade(desk, ("BTCUSD", "0"))
+    last = look(desk)
+
+    report = analyse_account(QUICK)
+
+    booked = sum(fill.swap for fill in FillRecord.objects.exclude(symbol=""))
+    total = report.as_data()["total"]
+    assert booked < 0
+    assert Decimal(total["swap"]) == -booked
+    assert Decimal(total["net"]) == last.equity - first.equity == venue_total()
+
+
 def test_money_that_is_paid_in_is_not_earned(desk):
     first = look(desk)
     trade(desk, ("BTCUSD", "0.3"), ("BTCUSD", "0"))

@@ -41,7 +41,9 @@ def make_period(*deals: Deal, net: str, prices: dict[float, float] | None = None
 
 
 def nets(period: AccountPeriod, by: str, wishes=None) -> dict[str, str]:
-    ledger, _ = booked_ledger(period, wishes)
+    """Return what each part earned, once prices have explained all of it."""
+    ledger, gap = booked_ledger(period, wishes)
+    assert gap == pytest.approx(0.0, abs=1e-9)
     return {row.label: str(row.net) for row in decompose(ledger, by).rows}
 
 
@@ -51,6 +53,11 @@ def test_a_position_earns_in_every_hour_what_its_price_moves():
     # 2 lots: from 101 to 102, to 105, to 106.
     assert nets(period, "hour") == {"00": "2.00", "01": "6.00", "02": "2.00"}
     assert booked_ledger(period)[1] == pytest.approx(0.0)
+
+
+def test_a_lot_is_worth_what_its_contract_says():
+    period = make_period(make_deal(0.5, 2, 101), make_deal(2, -2, 102), net="20.00", lot_values={"A": 10.0})
+    assert nets(period, "symbol") == {"A": "20.00"}
 
 
 def test_a_short_and_its_commission_and_swap_are_its_own():
@@ -68,7 +75,9 @@ def test_a_short_and_its_commission_and_swap_are_its_own():
 
 def test_what_a_price_hides_is_paid_and_was_earned_at_the_middle():
     deals = (make_deal(0.5, 1, 100.2, spread=0.15, slippage=0.05), make_deal(1.5, -1, 109.9, spread=0.1))
-    total = decompose(booked_ledger(make_period(*deals, net="9.70"))[0], "symbol").total
+    ledger, gap = booked_ledger(make_period(*deals, net="9.70"))
+    total = decompose(ledger, "symbol").total
+    assert gap == pytest.approx(0.0)
     assert (str(total.gross), str(total.spread), str(total.slippage)) == ("10.00", "0.25", "0.05")
 
 
@@ -192,6 +201,13 @@ def test_fractions_of_cents_add_up_to_the_cents_of_the_equity():
     deals = [make_deal(n + 0.5, lots, 100, commission=-1 / 3) for n, lots in enumerate((1, -1, 1))]
     ledger, _ = booked_ledger(make_period(*deals, make_deal(4.5, -1, 100), net="-1.00"))
     assert sum(row.net for row in decompose(ledger, "hour").rows) == Decimal("-1.00")
+
+
+def test_kinds_of_cost_that_all_round_down_leave_the_net_whole():
+    hidden = {"spread": 0.004, "slippage": 0.004, "commission": -0.004, "swap": -0.004}
+    deals = (make_deal(0.5, 1, 100), make_deal(1.5, -1, 101.008, **hidden))
+    total = decompose(booked_ledger(make_period(*deals, net="1.00"))[0], "symbol").total
+    assert (str(total.costs), str(total.gross), str(total.net)) == ("0.00", "1.00", "1.00")
 
 
 def test_whole_cents_move_no_row_by_more_than_a_few():
