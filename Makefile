@@ -9,15 +9,17 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
 
-# Tests that start a whole desk take minutes and want the cores for themselves: they run under CI, and when asked for.
+# Under three minutes. CI, and whoever asks, also runs the slow tests, and then those that start a whole desk: they want
+# the cores for themselves.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not processes" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(CI),not processes,not processes and not slow)" $(ARGS)
 	$(if $(CI),$(MAKE) test-processes)
 
 test-processes: $(VENV)/.dev
 	$(BIN)/python -m pytest -m processes $(ARGS)
 
-test-all: test test-processes
+test-all:
+	$(MAKE) test CI=true
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

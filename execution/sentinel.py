@@ -23,7 +23,7 @@ from execution.safety.flatten import flatten_round
 from execution.safety.reconcile import current_account, reconcile
 from execution.safety.risk import LossBudget
 from execution.sessions.hourly import JOB, slot_rule
-from execution.sessions.slots import next_slot
+from execution.sessions.slots import Slot, is_too_late, next_slot, previous_slot
 from execution.watching import Watched, store_watched, watch
 from execution.wire import connect_broker
 from market.terminal.errors import TerminalError
@@ -185,10 +185,20 @@ def _words(budget: LossBudget, equity: object, line: str) -> str:
 
 
 def enqueue_due_session() -> bool:
-    """Enqueue the next slot's session shortly before it acts; False when there is nothing to do."""
-    now = clock.market_now()
-    slot = next_slot(now, slot_rule())
-    if slot.at - now > ENQUEUE_AHEAD * max(clock.speed(), 1.0):
+    """Enqueue the session of the slot that is due and has no run yet; False when there is nothing to do.
+
+    The next slot is due shortly before it acts; the one before it for as long as its bar is the newest closed one, so
+    that a desk that was away at its time trades it late rather than an hour later.
+    """
+    now, rule = clock.market_now(), slot_rule()
+    missed, coming = previous_slot(now, rule), next_slot(now, rule)
+    is_near = coming.at - now <= ENQUEUE_AHEAD * max(clock.speed(), 1.0)
+    due = [slot for slot, is_due in ((missed, not is_too_late(missed, now)), (coming, is_near)) if is_due]
+    return any(_enqueue(slot) for slot in due)
+
+
+def _enqueue(slot: Slot) -> bool:
+    if runs.exists(JOB, slot.key):  # as nearly always: asking first takes no lock
         return False
     run, is_new = runs.create_run(JOB, slot.key, queue=queues.TRADING)
     if is_new:

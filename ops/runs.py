@@ -30,6 +30,11 @@ def create_run(job: str, slot: str, params: dict[str, Any] | None = None, *, que
     return run, created
 
 
+def exists(job: str, slot: str) -> bool:
+    """Return whether anybody asked for the run of (job, slot), whatever became of it."""
+    return Run.objects.filter(job=job, slot=slot).exists()
+
+
 def begin(run_id: int) -> Run | None:
     """Start a queued run; None when it already began or ended, whoever delivered it again."""
     now = clock.wall_now()

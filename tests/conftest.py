@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests import fresh_database
 
 LOOPBACK = ("127.", "::1", "localhost")
 
@@ -22,6 +26,15 @@ def trading_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the test database, and have it emptied quickly after each test that commits to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        with django_db_blocker.unblock():
+            fresh_database.remember(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -25,11 +25,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
 from tests.desk import Desk, fit_desk, open_desk
+from tests.fresh_database import empty
 
 SYMBOLS = ("BTCUSD", "ETHUSD", "BNBUSD")
 
@@ -46,7 +46,7 @@ class FittedDesk:
         """Open a new desk that has them, and nothing of what another test has left in the database."""
         shutil.copytree(self.models, state_dir / "models")
         if self.rows is None:
-            _empty()
+            empty()
         else:
             connection.ensure_connection()
             self.rows.backup(connection.connection)
@@ -61,7 +61,7 @@ def fitted_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted
     """Lend the test database to the tests of one file, and give it back empty."""
     with _test_database():
         yield fitted_once(tmp_path_factory)
-        _empty()
+        empty()
 
 
 @contextmanager
@@ -90,18 +90,13 @@ def fitted_once(tmp_path_factory: pytest.TempPathFactory) -> FittedDesk:
 def _fitted(base: Path) -> FittedDesk:
     folder = base / "fitted"
     folder.mkdir()
-    _empty()
+    empty()
     try:
         with open_desk(folder, armed=False):
             fit_desk(*SYMBOLS)
         return FittedDesk(folder / "models", _copy_of_rows())
     finally:
-        _empty()
-
-
-def _empty() -> None:
-    assert _is_test_database(), "this empties the database"
-    call_command("flush", verbosity=0, interactive=False)
+        empty()
 
 
 def _copy_of_rows() -> sqlite3.Connection | None:

@@ -51,7 +51,7 @@ def next_slot_to_run() -> Slot:
     """Return the first slot that no run exists for yet."""
     rule, now = slot_rule(), clock.market_now()
     slot = next_slot(now, rule)
-    while Run.objects.filter(job=JOB, slot=slot.key).exists():
+    while runs.exists(JOB, slot.key):
         slot = next_slot(slot.at + timedelta(seconds=1), rule)
     return slot
 

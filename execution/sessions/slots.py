@@ -64,6 +64,12 @@ def next_slot(now: datetime, rule: SlotRule) -> Slot:
     return min((slot for slot in candidates if slot.at >= now), key=lambda slot: slot.at)
 
 
+def previous_slot(now: datetime, rule: SlotRule) -> Slot:
+    """Return the last slot that acted before ``now``."""
+    candidates = (slot_of(floor_hour(now) + n * HOUR, rule) for n in range(-3, 3))
+    return max((slot for slot in candidates if slot.at < now), key=lambda slot: slot.at)
+
+
 def slot_named(key: str, rule: SlotRule) -> Slot:
     """Return the slot of a key made by ``Slot.key``."""
     return slot_of(datetime.fromisoformat(f"{key}:00:00+00:00"), rule)

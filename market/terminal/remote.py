@@ -8,6 +8,7 @@ the outcome unknown.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -145,9 +146,10 @@ class HttpTransport:
         try:
             connection.settimeout(request.timeout_s)
             connection.sendall(_packet(endpoint, request))
-            response = http.client.HTTPResponse(connection, method=request.method)
-            response.begin()
-            answer = _read(response, endpoint, request)
+            # A response that is left open keeps the socket open under a connection that was closed.
+            with contextlib.closing(http.client.HTTPResponse(connection, method=request.method)) as response:
+                response.begin()
+                answer = _read(response, endpoint, request)
         except BaseException:
             connection.close()  # an answer that comes later must not be taken for another call's
             raise

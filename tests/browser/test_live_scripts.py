@@ -16,7 +16,7 @@ from tests.pages_reader import PLAIN_SITE, render_page, render_panel
 from tradingsite.pages.frame_data import FrameData, StateWord
 from tradingsite.templatetags import desk
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.slow]
 AGES = (0, 0.83, 9.94, 9.96, 22.9, 89.9, 90, 131, 5399, 5400, 172_799, 172_800, 900_000)
 LEFT = (-5, 0, 59.9, 60, 703, 3398, 3600, 28_598, 172_799, 172_800, 187_200)
 KILLED = {"since": build.NOW, "by": "system", "flat_at": build.NOW, "n_positions": 0, "n_orders": 0}

@@ -12,6 +12,8 @@ from strategies.kernels.regression import ALPHA, ALPHA_T, BETA, BETA_T, rolling_
 from tests.bars_builders import make_bars, read_bars
 from tests.strategies_reference import DEFAULTS, OWN, Reference, regress, regression_rows
 
+pytestmark = pytest.mark.slow
+
 TURNOVERS = {"vol_scale": 0.018, "rev": 0.66}  # a day, from the definitions
 FIRST_BARS = {"vol_scale": 287, "orth_alpha": 3716}  # with a position, from the definitions
 WEIGHT = {"strat_weight": 0.3, "target_vol": 0.15}

@@ -23,7 +23,7 @@ from tests.backtest_builders import BEGIN, END, FIT_UNTIL, backtested, fit_small
 from tests.command_line import manage
 from tests.fits_builders import make_symbol, plan_row, run_command
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 HOUR = timedelta(hours=1)
 PERIOD = ("--begin", "2024-01-10", "--end", "2024-01-20T00")
 PROMISED = {"total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "turnover", "trades"}

@@ -30,7 +30,7 @@ from strategies.research.pnl import AMOUNTS, DIMENSIONS
 from tests.backtest_builders import BEGIN, backtested, fit_small, rewrite
 from tests.fits_builders import run_command
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 HOUR = timedelta(hours=1)
 QUICK = Question(n_paths=50, n_resamples=50, days=5)
 

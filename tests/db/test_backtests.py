@@ -31,7 +31,7 @@ from tests.backtest_builders import BEGIN, END, FIT_UNTIL, FREE, backtested, fit
 from tests.bars_builders import make_bars
 from tests.fits_builders import plan_row
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 HOUR = timedelta(hours=1)
 N_SLOTS = 240
 CUT = datetime(2024, 1, 17, 6, tzinfo=UTC)

@@ -10,7 +10,7 @@ from benchmarks.database import own_database
 from benchmarks.harness import open_contest
 from market.models import Bar, Symbol
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture

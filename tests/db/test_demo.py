@@ -27,7 +27,7 @@ from tradingsite.demo import DemoRefusedError, is_loaded, load_demo
 from tradingsite.demo_removal import KEPT, REMOVED, clear_demo, what_would_go
 from tradingsite.supervisor import AlreadyUpError, alone
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 WHAT_THE_BROKER_OFFERS = demo.offered_symbols
 N_BARS = 2000  # a little more than the plan below needs
 

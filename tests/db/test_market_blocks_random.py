@@ -130,4 +130,4 @@ class BlocksAreRows(TestCase):
             read_all()
 
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]

@@ -28,6 +28,8 @@ from tests.desk import START, run_slot
 from tests.fits_builders import run_command
 from tests.fitted_desk import fitted_database
 
+pytestmark = pytest.mark.slow
+
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 QUICK = Question(n_paths=50, n_resamples=50, days=5)
 

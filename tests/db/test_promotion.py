@@ -26,7 +26,7 @@ from tests.bars_builders import make_bars
 from tests.fits_builders import SMALL, make_symbol, plan_row, run_command
 from tests.promotion_builders import BETTER, UNSEEN, WORSE, in_this_process, make_rivals
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 ANNA = Actor(name="anna", source=AuditEntry.Source.PAGE)
 
 

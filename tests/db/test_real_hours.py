@@ -28,7 +28,7 @@ from tests import recompute_account
 from tests.real_course import COINS, END, REDUCED_PCT, SYMBOLS, Course, Files, Replayed, Turn, exact, replay
 
 # The mark asks for the test database; the course itself runs before any test's transaction.
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 HISTORY_BARS = 8760
 BALANCE = Decimal(100_000)

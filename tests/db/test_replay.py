@@ -19,6 +19,8 @@ from ops.progress import Silent
 from tests.desk import START, run_slot
 from tests.fitted_desk import fitted_database
 
+pytestmark = pytest.mark.slow
+
 N_SLOTS = 6
 
 

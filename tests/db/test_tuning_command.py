@@ -34,7 +34,7 @@ from tests.bars_builders import make_bars
 from tests.command_line import manage
 from tests.fits_builders import make_symbol, run_command
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 SMALL = {"vol_window": [20], "min_values": [30]}
 GRID = SMALL | {"fast_ema_window": [3, 5, 8]}
 PLAIN = ("ema_vol", "--symbol", "BTCUSD")

@@ -29,7 +29,7 @@ from tests.desk import START, run_slot
 from tests.fitted_desk import SYMBOLS, fitted_database
 from tests.pages_reader import PLAIN_SITE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 HOUR = timedelta(hours=1)
 BAR_AT = START - HOUR  # the newest closed bar of a desk that was just opened
 CAPITAL = 90_000

@@ -18,6 +18,8 @@ from strategies.research.allocation import (
     window_returns,
 )
 
+pytestmark = pytest.mark.slow
+
 ESTIMATED = [method for method in ALLOCATIONS if method != "fixed"]
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -15,6 +15,8 @@ from benchmarks.peers_strategies import SEE, Peer
 from strategies.estimators import STRATEGIES, build
 from tests.bars_builders import make_bars, read_bars
 
+pytestmark = pytest.mark.slow
+
 
 class Runner:
     """Work that takes as long as a test says, on a clock that nothing else moves."""

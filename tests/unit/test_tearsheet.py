@@ -23,6 +23,8 @@ from strategies.research.simulation import LossRules, SimulationPlan, days_of, s
 from strategies.research.tearsheet import Section, TearSheet, tear_sheet
 from tests.tearsheet_builders import make_equity, make_subject
 
+pytestmark = pytest.mark.slow
+
 RULES = LossRules(daily_loss=0.03, max_loss=0.06, target=0.05)
 
 

@@ -14,6 +14,8 @@ import pytest
 from market.terminal.client import open_terminal
 from tests.terminal_server import FAKE, PATIENCE_S, ROOT, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def manage(tmp_path: Path):

@@ -18,6 +18,8 @@ from market.terminal.guard import Guard
 from tests import terminal_fakes as fake
 from tests.terminal_server import BUY, FAKE, PATIENCE_S, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch) -> Path:

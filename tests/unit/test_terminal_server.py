@@ -20,6 +20,8 @@ from market.terminal.errors import TerminalOutcomeUnknownError, TerminalRefusedE
 from tests import terminal_fakes as fake
 from tests.terminal_server import BUY, PATIENCE_S, Server, send, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch) -> Path:
