@@ -23,7 +23,7 @@ from market.terminal.errors import TerminalError
 from ops import alerts, heartbeats
 from ops.audit import Actor
 from ops.models import AuditEntry
-from tradingsite.live.panels import alert_message, beat_message, build_panel, missed_alerts, panel_messages
+from tradingsite.live.panels import alert_message, beat_message, missed_alerts, panel_messages, shown_panel
 from tradingsite.live.tail import last_seq
 from tradingsite.pages.frame import build_kill_facts, state_word
 from tradingsite.pages.frame_data import StateWord
@@ -46,7 +46,7 @@ def person(request: HttpRequest) -> Actor:
 
 
 def _panels(request: HttpRequest, names: tuple[str, ...]) -> dict[str, Any]:
-    return {"panels": {name: build_panel(name, request.user) for name in names}}
+    return {"panels": {name: shown_panel(name, request.user) for name in names}}
 
 
 @require_GET

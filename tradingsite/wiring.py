@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ops.schedules import Timetable
 
+FRAME = "tradingsite.pages.frame."
+
 
 @dataclass(frozen=True, slots=True)
 class Panel:
@@ -16,6 +18,11 @@ class Panel:
     topics: frozenset[str]
     gap_s: float = 1.0  # sent at most once in so long, but for news that cannot wait
     every_s: float | None = None  # sent again after so long without news: for what changes by passing time
+
+    @property
+    def is_of_the_frame(self) -> bool:
+        """Whether it stands around every page, where what it showed last is better than word of a failure."""
+        return self.build.startswith(FRAME)
 
 
 def _panel(name: str, build: str, *topics: str, gap_s: float = 1.0, every_s: float | None = None) -> Panel:
@@ -28,6 +35,7 @@ PANELS: dict[str, Panel] = {
     "controls": _panel("controls", "frame.build_state", "state", "kill", every_s=5),
     "notice": _panel("notice", "frame.build_state", "state", "kill", every_s=5),
     "kill-facts": _panel("kill-facts", "frame.build_kill_facts", "account", "fills"),
+    "attention-count": _panel("attention-count", "frame.count_attention", "alerts"),
     "account": _panel("account", "account.build_account", "account", "fills"),
     "attention": _panel("attention", "overview.build_attention", "alerts"),
     "equity": _panel("equity", "account.build_equity", "account", gap_s=5),

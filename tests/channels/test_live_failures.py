@@ -110,3 +110,27 @@ async def test_polling_with_any_id_is_answered_with_the_panels(viewer, after):
     assert response.status_code == 200
     kinds = [message["type"] for message in json.loads(response.content)["messages"]]
     assert kinds == ["beat", "panel"]
+
+
+async def test_a_bug_in_one_panel_is_told_in_its_place_and_the_others_stay_live(visit, viewer, monkeypatch):
+    def broken(user):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("tradingsite.pages.overview.build_positions", broken)
+    page = await visit(viewer, "account", "positions")
+    await raise_alert("still here")
+    assert (await page.hear_alert("still here"))["title"] == "still here"
+    messages = await database_sync_to_async(panels.panel_messages)(["account", "positions"], viewer, 1)
+    account, positions = (message["html"] for message in messages)
+    assert 'id="account"' in account
+    assert 'id="positions"' in positions
+    assert "Could not load positions." in positions
+    assert "a bug" not in positions
+
+
+async def test_a_bug_leaves_the_kill_button_where_it_is(viewer, monkeypatch):
+    def broken(user):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("tradingsite.pages.frame.build_state", broken)
+    assert await database_sync_to_async(panels.panel_messages)(["controls", "state"], viewer, 1) == []

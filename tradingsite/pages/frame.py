@@ -138,6 +138,11 @@ def open_result(position: dict[str, Any]) -> Decimal:
     return Decimal(position["profit"]) + Decimal(position["swap"])
 
 
+def count_attention(user: User) -> int:
+    """Return how many open alerts nobody has acknowledged."""
+    return Alert.objects.needing_action().count()
+
+
 def build_admin_frame(user: User) -> FrameData:
     """Return what the admin's pages show of the frame: the environment, and the way to the kill switch."""
     return FrameData(mode=Mode(settings.TRADING_MODE), clock=clock_data(), signed_in=user.is_authenticated)
@@ -163,5 +168,5 @@ def build_frame(user: User, page: str) -> FrameData:
         can_arm=may(user, "arm"),
         can_admin=bool(getattr(user, "is_staff", False)),
         page=page,
-        n_attention=Alert.objects.needing_action().count(),
+        n_attention=count_attention(user),
     )
