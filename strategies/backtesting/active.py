@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.progress import Progress
 from strategies import registry
-from strategies.backtesting.positions import NoModelError, Wishes, deciding_hours, total_positions
+from strategies.backtesting.positions import NoModelError, Wishes, deciding_hours, naming, total_positions
 from strategies.backtesting.requests import BacktestRequest
 from strategies.backtesting.windowed import measure_window_drift, sample_of, windowed_positions
 
@@ -38,8 +38,9 @@ def of_active(request: BacktestRequest, bars: Frames, progress: Progress) -> Wis
     positions, drift = {}, []
     for name, frame in bars.items():
         fitted = [model.estimator for model in models[name]]
-        whole = total_positions(fitted, frame)[hours[name]]
-        windowed = _windowed(fitted, frame, asked[name], request.history_hours, progress)
+        with naming(name, frame):
+            whole = total_positions(fitted, frame)[hours[name]]
+            windowed = _windowed(fitted, frame, asked[name], request.history_hours, progress)
         positions[name] = windowed if request.is_windowed else whole
         drift.append(asdict(measure_window_drift(name, windowed, whole[asked[name]])))
     return Wishes(

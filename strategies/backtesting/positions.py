@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from market.errors import DataMissingError
 from market.reading import joined_bars
 from strategies.backtesting.requests import HOUR, BacktestRequest
+from strategies.errors import InsufficientHistoryError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +67,18 @@ def stored_bars(request: BacktestRequest) -> dict[str, pd.DataFrame]:
                 f"bring them in with `manage.py data_import`, or choose another time"
             )
     return bars
+
+
+@contextmanager
+def naming(symbol: str, bars: pd.DataFrame) -> Iterator[None]:
+    """Say whose history is too short, and from when on there is any."""
+    try:
+        yield
+    except InsufficientHistoryError as error:
+        raise DataMissingError(
+            f"{symbol}: {error}; its bars begin at {bars.index[0]:%Y-%m-%d %H:%M}: begin later, or bring older ones in "
+            f"with `manage.py data_import`"
+        ) from error
 
 
 def deciding_hours(bars: pd.DataFrame, begin: datetime, end: datetime) -> pd.DatetimeIndex:

@@ -88,6 +88,7 @@ def test_a_dry_run_says_what_it_would_run_and_keeps_nothing():
             "BTCUSD has bars from 2024-01-01 00:00 to 2024-01-25 23:00",
         ),
         (["--begin", "2023-12-10", "--end", "2024-01-10"], 5, "BTCUSD has bars from 2024-01-01 00:00"),
+        (["--begin", "2024-01-01T02", "--end", "2024-01-02"], 5, "its bars begin at 2024-01-01 00:00: begin later"),
         ([*PERIOD, "--symbol", "DOGEUSD"], 2, "no symbol 'DOGEUSD'; known: BTCUSD"),
         ([*PERIOD, "--spread", "-1"], 2, "spread_fraction must be a number of at least 0, was -1.0"),
         ([*PERIOD, "--capital", "0"], 2, "start must be a number above 0"),
