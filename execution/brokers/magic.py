@@ -12,6 +12,7 @@ from enum import StrEnum
 COUNTER_BITS, FAMILY_BITS, PREFIX_BITS = 36, 5, 12
 PREFIX = 0xB7D  # its top bit is set, so every magic of ours has all 53 bits
 MAX_COUNTER = 2**COUNTER_BITS - 1
+MAGICS = range(PREFIX << (FAMILY_BITS + COUNTER_BITS), (PREFIX + 1) << (FAMILY_BITS + COUNTER_BITS))  # with our prefix
 
 
 class Family(StrEnum):
@@ -62,4 +63,4 @@ def decode_magic(magic: int) -> Magic | None:
 
 def is_ours(magic: int) -> bool:
     """Tell whether a number bears our prefix, even if nothing else of it can be read."""
-    return magic >> (FAMILY_BITS + COUNTER_BITS) == PREFIX
+    return magic in MAGICS

@@ -13,14 +13,16 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 
 from execution.brokers.base import SendResult
-from execution.brokers.magic import encode_magic
-from execution.models import Account, Attempt, Decision, Intent, LegRecord
+from execution.brokers.magic import MAGICS, MAX_COUNTER, encode_magic
+from execution.models import Account, Attempt, Decision, FillRecord, Intent, LegRecord
 from execution.planning.orders import Leg
 from execution.safety.outcomes import Outcome
 from execution.safety.risk import Verdict
 from ops import clock
 from ops.boot import boot_id
 from ops.live import announce
+
+RESTORED_GAP = 1000  # orders that were under way when the newer database was lost have counters above its deals'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,11 @@ def open_intent(
 
 
 def _next_counter() -> int:
-    newest: int | None = Intent.objects.aggregate(newest=Max("counter"))["newest"]
-    return (newest or 0) + 1
+    """Return a counter that no intent has, nor any deal that an intent of a newer database left at the venue."""
+    newest: int = Intent.objects.aggregate(newest=Max("counter"))["newest"] or 0
+    strangers = FillRecord.objects.filter(intent=None, magic__range=(MAGICS.start, MAGICS.stop - 1))
+    seen: int = strangers.aggregate(seen=Max(F("magic").bitand(MAX_COUNTER)))["seen"] or 0
+    return newest + 1 if newest >= seen else seen + RESTORED_GAP
 
 
 def record_legs(intent: Intent, legs: Sequence[Leg]) -> list[LegRecord]:

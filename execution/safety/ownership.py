@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.db.models import Case, F, Sum, When
 
 from execution.brokers.magic import Family, decode_magic, is_ours
-from execution.models import Account, FillRecord
+from execution.models import Account, FillRecord, Intent
 from execution.planning.orders import MarginMode, Position, Side
 
 ZERO = Decimal(0)
@@ -31,7 +31,12 @@ class Ownership:
 
 
 def tell_apart(
-    positions: Iterable[Position], *, mode: MarginMode, booked: Mapping[str, Decimal], family: str | None = None
+    positions: Iterable[Position],
+    *,
+    mode: MarginMode,
+    booked: Mapping[str, Decimal],
+    given: Container[int],
+    family: str | None = None,
 ) -> Ownership:
     """Split positions into ours and foreign ones.
 
@@ -39,22 +44,25 @@ def tell_apart(
     ----------
     booked : mapping of symbol to signed lots
         What our journalled fills add up to; used on netting accounts.
+    given : container of int
+        The magics that our journal gave out; used on hedging accounts. A position with another one of ours is ours, and
+        its symbol doubtful: the journal is older than the position, as after a backup was restored.
     family : str, optional
         Only positions of this family are ours; a kill leaves it out.
     """
     if mode is MarginMode.HEDGING:
-        return _by_magic(tuple(positions), family)
+        return _by_magic(tuple(positions), given, family)
     return _by_book(tuple(positions), booked)
 
 
-def _by_magic(positions: tuple[Position, ...], family: str | None) -> Ownership:
+def _by_magic(positions: tuple[Position, ...], given: Container[int], family: str | None) -> Ownership:
     def belongs(position: Position) -> bool:
         magic = decode_magic(position.magic)
         return magic is not None and family in (None, magic.family)
 
     ours = tuple(p for p in positions if belongs(p))
-    unreadable = frozenset(p.symbol for p in positions if is_ours(p.magic) and decode_magic(p.magic) is None)
-    return Ownership(ours=ours, foreign=tuple(p for p in positions if not belongs(p)), doubtful=unreadable)
+    unknown = frozenset(p.symbol for p in positions if is_ours(p.magic) and p.magic not in given)
+    return Ownership(ours=ours, foreign=tuple(p for p in positions if not belongs(p)), doubtful=unknown)
 
 
 def _by_book(positions: tuple[Position, ...], booked: Mapping[str, Decimal]) -> Ownership:
@@ -86,6 +94,8 @@ def booked_lots(account: Account) -> dict[str, Decimal]:
 def read_ownership(
     account: Account, positions: Iterable[Position], *, mode: MarginMode, family: str | None = Family.REBALANCE
 ) -> Ownership:
-    """Tell the positions of one read apart, by the book where the account nets."""
+    """Tell the positions of one read apart: by the book where the account nets, by the journal's magics elsewhere."""
+    held = tuple(positions)
     booked = booked_lots(account) if mode is MarginMode.NETTING else {}
-    return tell_apart(positions, mode=mode, booked=booked, family=family)
+    given = set(Intent.objects.filter(magic__in={p.magic for p in held}).values_list("magic", flat=True))
+    return tell_apart(held, mode=mode, booked=booked, given=given, family=family)

@@ -178,3 +178,35 @@ def test_somebody_elses_position_beside_ours_is_neither_closed_nor_counted_as_ou
     else:
         assert desk.adjust("BTCUSD", "0", cause="slot 2").blocker == ""
         assert desk.lots("BTCUSD") == Decimal("0.03")
+
+
+@pytest.fixture
+def restored(desk):
+    """A desk whose database is from before its position in ETHUSD."""
+    desk.adjust("BTCUSD", "0.10")
+    desk.adjust("ETHUSD", "0.40")
+    lost = Intent.objects.get(symbol="ETHUSD")
+    FillRecord.objects.filter(intent=lost).delete()
+    lost.delete()
+    reconcile(desk.broker)
+    return desk
+
+
+def test_after_an_older_database_was_restored_no_magic_is_given_out_twice(restored):
+    spent = {deal.magic for deal in restored.deals()}
+    assert restored.adjust("BTCUSD", "0.20", cause="slot 2").blocker == ""
+
+    fresh = Intent.objects.latest("id").magic
+    assert fresh not in spent
+    assert fresh >= max(spent) + 1000
+    restored.adjust("BTCUSD", "0.30", cause="slot 3")
+    assert Intent.objects.latest("id").magic == fresh + 1
+
+
+def test_a_position_that_the_restored_database_does_not_know_halts_its_symbol_alone(restored):
+    assert "ETHUSD" in reconcile(restored.broker).ownership.doubtful
+    with pytest.raises(RiskRefusedError, match="ETHUSD is not what our book says"):
+        restored.adjust("ETHUSD", "0.00", cause="slot 2")
+    assert restored.lots("ETHUSD") == Decimal("0.40")
+    assert restored.adjust("BTCUSD", "0.00", cause="slot 2").blocker == ""
+    assert restored.lots("BTCUSD") == 0
