@@ -7,7 +7,7 @@ from subprocess import DEVNULL, Popen
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connection
 from loguru import logger
 
 from execution.errors import ExecutionError, KillNotWrittenError
@@ -15,6 +15,7 @@ from execution.models import Intent, KillEvent
 from execution.safety import killswitch
 from execution.safety.flatten import flatten_round, in_words, read_book
 from execution.safety.reconcile import current_account
+from execution.safety.unwritten import close_unwritten
 from execution.wire import the_broker
 from market.terminal.errors import TerminalError
 from ops import clock, heartbeats
@@ -22,6 +23,7 @@ from ops.audit import Actor
 
 SENTINEL_GONE_AFTER_S = 3.0
 POLL_S = 0.1
+BUSY_MS = 500
 
 
 def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str, Any]:
@@ -32,9 +34,11 @@ def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str,
     Raises
     ------
     KillNotWrittenError
-        The database took no row before the time was over. File and terminal are latched all the same.
+        The database took no row before the time was over. File and terminal are latched all the same, and what could
+        be closed with the emergency log as the journal is closed.
     """
     deadline, trouble = clock.mono() + timeout_s, ""
+    _wait_briefly_for_the_database()
     event = _latch(actor, cause, deadline)
     while clock.mono() < deadline and not event.flat_at:
         if heartbeats.is_gone("sentinel", after_s=SENTINEL_GONE_AFTER_S):
@@ -46,19 +50,39 @@ def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str,
     return kill_state(event) | {"trouble": "" if event.flat_at else trouble or _unfinished(event)}
 
 
+def _wait_briefly_for_the_database() -> None:
+    """Let this process give up a locked database at once: it has another way."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+
 def _latch(actor: Actor, cause: str, deadline: float) -> KillEvent:
-    """Latch at once by file and terminal, and by the rows as soon as the database takes them."""
+    """Latch at once by file and terminal, and by the rows as soon as the database takes them; close in the meantime."""
+    is_flat, found = False, ""
     while True:
         try:
             return killswitch.latch(actor, cause=cause)
         except DatabaseError as error:
-            close_old_connections()
+            is_flat, found = (is_flat, found) if is_flat else _close_unwritten()
             if clock.mono() >= deadline:
                 raise KillNotWrittenError(
-                    f"killed: nothing new is sent. But the database could not be written ({error}), so nothing was "
-                    "closed: close by hand in the broker's own terminal, or free the database and kill again"
+                    f"killed: nothing new is sent, and {found}. But the database could not be written ({error}): free "
+                    "it and kill again"
                 ) from error
         clock.sleep(POLL_S)
+
+
+def _close_unwritten() -> tuple[bool, str]:
+    """Close what is open while the database takes no row; return whether all is closed, and what was found."""
+    try:
+        with the_broker(patient=False) as broker:
+            is_flat = close_unwritten(broker)
+    except (ExecutionError, TerminalError, DatabaseError, OSError) as error:
+        return False, f"not everything is closed ({error}): close by hand in the broker's own terminal"
+    if is_flat:
+        return True, f"flat, read from the broker at {clock.wall_now():%H:%M:%S} UTC"
+    return False, "not everything is closed yet: look at the broker's own terminal"
 
 
 def _unfinished(event: KillEvent) -> str:
@@ -98,7 +122,9 @@ def _flatten_here(event: KillEvent) -> str:
     try:
         with the_broker(patient=False) as broker:
             flatten_round(broker, current_account(broker.account()), event)
-    except (ExecutionError, TerminalError, DatabaseError) as error:
+    except DatabaseError as error:
+        return f"the database could not be written ({error}); {_close_unwritten()[1]}"
+    except (ExecutionError, TerminalError) as error:
         return str(error)
     return ""
 

@@ -13,6 +13,7 @@ from execution.limits import current_limits, loss_budgets
 from execution.models import Attempt, ControlRow, KillEvent
 from execution.safety.armed import ArmedMark
 from execution.safety.control import State, armed_file
+from execution.safety.emergency import emergency_log
 from execution.safety.killswitch import ALERT_KEY, last_kill
 from execution.safety.reconcile import Reconciled, current_account, reconcile
 from execution.wire import open_site_terminal, the_broker
@@ -112,6 +113,7 @@ def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
     finally:
         terminal.close()
     _write_row(actor, mark, reason=reason, start=start)
+    emergency_log().allocate()
     armed_file().arm(mark)
     return mark
 

@@ -29,7 +29,7 @@ from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
 from tests.desk import Desk, fit_desk, open_desk
-from tests.fresh_database import empty
+from tests.fresh_database import empty, is_test_database, remember
 
 SYMBOLS = ("BTCUSD", "ETHUSD", "BNBUSD")
 
@@ -67,18 +67,16 @@ def fitted_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted
 @contextmanager
 def _test_database() -> Iterator[None]:
     """Make the test database where no test of the session bears the mark by which pytest-django would have."""
-    if _is_test_database():
+    if is_test_database():
         yield
         return
     made = setup_databases(verbosity=0, interactive=False)
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            remember(patch)
+            yield
     finally:
         teardown_databases(made, verbosity=0)
-
-
-def _is_test_database() -> bool:
-    return bool(connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"])
 
 
 def fitted_once(tmp_path_factory: pytest.TempPathFactory) -> FittedDesk:

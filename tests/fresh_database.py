@@ -18,7 +18,7 @@ _as_made: sqlite3.Connection | None = None
 def remember(patch: pytest.MonkeyPatch) -> None:
     """Keep a copy of the database that was just made, and copy it back where Django would flush."""
     global _as_made
-    if connection.vendor != "sqlite":
+    if connection.vendor != "sqlite" or not is_test_database():
         return
     connection.ensure_connection()
     _as_made = sqlite3.connect(":memory:")
@@ -26,9 +26,14 @@ def remember(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty())
 
 
+def is_test_database() -> bool:
+    """Return whether what we are connected to is there to be emptied."""
+    return bool(connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"])
+
+
 def empty() -> None:
     """Make the test database what it was when it was made."""
-    assert connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"], "this empties the database"
+    assert is_test_database(), "this empties the database"
     if _as_made is None:
         call_command("flush", verbosity=0, interactive=False)
     else:

@@ -12,6 +12,7 @@ from enum import StrEnum
 COUNTER_BITS, FAMILY_BITS, PREFIX_BITS = 36, 5, 12
 PREFIX = 0xB7D  # its top bit is set, so every magic of ours has all 53 bits
 MAX_COUNTER = 2**COUNTER_BITS - 1
+EMERGENCY_COUNTER = 2 ** (COUNTER_BITS - 1)  # counters above are given out without the database
 MAGICS = range(PREFIX << (FAMILY_BITS + COUNTER_BITS), (PREFIX + 1) << (FAMILY_BITS + COUNTER_BITS))  # with our prefix
 
 

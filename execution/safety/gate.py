@@ -74,7 +74,7 @@ class Gate:
         """
         if connection.in_atomic_block:
             raise RuntimeError("no transaction may be open while a broker is asked to trade")
-        with self._lock(terms.needed):
+        with sending_lock(terms.needed):
             reads = read_venue(self.broker, leg.intent.symbol)
             verdicts = self._examine(leg, terms, reads)
             permit = self._permit(leg, terms)
@@ -90,7 +90,7 @@ class Gate:
         if connection.in_atomic_block:
             raise RuntimeError("no transaction may be open while a broker is asked to trade")
         terms = Terms(needed=needed, plan_price=Decimal(0))
-        with self._lock(needed):
+        with sending_lock(needed):
             permit = self._permit(leg, terms)
             request = {"call": "cancel", "order": leg.ticket}
             attempt = journal.begin_attempt(leg, request=request, verdicts=(), fence=permit.fence)
@@ -164,21 +164,6 @@ class Gate:
             raise RiskRefusedError("the trading lease is not ours any more", codes=["lease:lost"])
         return Lease.objects.filter(name=TRADER_LEASE).values_list("token", flat=True).first() or 0
 
-    @contextmanager
-    def _lock(self, needed: Needed) -> Iterator[None]:
-        """Let one process send at a time. A kill goes on without the lock: the venue checks each close itself."""
-        name = "gate" if needed is Needed.ENTER else "closer"
-        within_s = KILL_LOCK_WITHIN_S if needed is Needed.KILL else LOCK_WITHIN_S
-        path = Path(settings.SAFETY_DIR) / f"{name}.lock"
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(file_lock(path, timeout_s=within_s, mono=clock.mono, sleep=clock.sleep))
-            except BrokerUnavailableError:
-                if needed is not Needed.KILL:
-                    raise
-                logger.warning("the closer lock is held by a process that may hang; the kill goes on without it")
-            yield
-
     def _log(self, leg: LegRecord, result: SendResult) -> None:
         logger.bind(
             symbol=leg.intent.symbol,
@@ -187,6 +172,22 @@ class Gate:
             outcome=result.outcome,
             retcode=result.retcode,
         ).info("order sent")
+
+
+@contextmanager
+def sending_lock(needed: Needed) -> Iterator[None]:
+    """Let one process send at a time. A kill goes on without the lock: the venue checks each close itself."""
+    name = "gate" if needed is Needed.ENTER else "closer"
+    within_s = KILL_LOCK_WITHIN_S if needed is Needed.KILL else LOCK_WITHIN_S
+    path = Path(settings.SAFETY_DIR) / f"{name}.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(path, timeout_s=within_s, mono=clock.mono, sleep=clock.sleep))
+        except BrokerUnavailableError:
+            if needed is not Needed.KILL:
+                raise
+            logger.warning("the closer lock is held by a process that may hang; the kill goes on without it")
+        yield
 
 
 def _order(leg: LegRecord, reads: VenueReads, *, reprices: int) -> OrderTicket | Reduction:

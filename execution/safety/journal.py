@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max
 
 from execution.brokers.base import SendResult
-from execution.brokers.magic import MAGICS, MAX_COUNTER, encode_magic
+from execution.brokers.magic import EMERGENCY_COUNTER, MAGICS, MAX_COUNTER, encode_magic
 from execution.models import Account, Attempt, Decision, FillRecord, Intent, LegRecord
 from execution.planning.orders import Leg
 from execution.safety.outcomes import Outcome
@@ -59,9 +59,11 @@ def open_intent(
 
 def _next_counter() -> int:
     """Return a counter that no intent has, nor any deal that an intent of a newer database left at the venue."""
-    newest: int = Intent.objects.aggregate(newest=Max("counter"))["newest"] or 0
+    ordinary = Intent.objects.filter(counter__lt=EMERGENCY_COUNTER)
+    newest: int = ordinary.aggregate(newest=Max("counter"))["newest"] or 0
     strangers = FillRecord.objects.filter(intent=None, magic__range=(MAGICS.start, MAGICS.stop - 1))
-    seen: int = strangers.aggregate(seen=Max(F("magic").bitand(MAX_COUNTER)))["seen"] or 0
+    counters = strangers.annotate(counter=F("magic").bitand(MAX_COUNTER)).filter(counter__lt=EMERGENCY_COUNTER)
+    seen: int = counters.aggregate(seen=Max("counter"))["seen"] or 0
     return newest + 1 if newest >= seen else seen + RESTORED_GAP
 
 

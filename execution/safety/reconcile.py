@@ -16,6 +16,7 @@ from execution.models import Account, Attempt, FillRecord, Intent
 from execution.planning.orders import AccountSnapshot, Fill, WorkingOrder
 from execution.safety import journal
 from execution.safety.ownership import Ownership, read_ownership
+from execution.safety.unwritten import import_unwritten
 from ops import alerts, clock, heartbeats
 from ops.boot import boot_id
 from ops.live import announce
@@ -65,6 +66,7 @@ def reconcile(broker: Broker) -> Reconciled:
     account = current_account(snapshot)
     fills = broker.fills_since(_since(account))
     positions, orders = broker.positions(), broker.working_orders()
+    import_unwritten(account)
     new_fills = store_fills(account, fills)
     settled = _settle_attempts(account, began=began)
     ownership = read_ownership(account, positions, mode=snapshot.margin_mode, family=None)

@@ -12,10 +12,14 @@ import pytest
 from django.db import OperationalError, connection
 
 from execution.brokers.magic import Family, encode_magic
-from execution.models import Attempt, Intent, KillEvent
+from execution.models import Attempt, FillRecord, Intent, KillEvent
+from execution.planning.orders import MarginMode
 from execution.safety import control, flatten, killswitch
 from execution.safety.control import State
+from execution.safety.emergency import EmergencyLog
 from execution.safety.ownership import Ownership
+from execution.safety.reconcile import book_fills, reconcile
+from execution.safety.unwritten import import_unwritten
 from execution.sentinel import Sentinel
 from execution.wire import open_site_terminal
 from market.terminal.errors import TerminalRefusedError
@@ -51,12 +55,12 @@ def kill(*arguments: object) -> Any:
 
 
 def open_ten(desk) -> None:
-    """Open two positions of each symbol, through the gate."""
-    before = len(mt5.positions_get())
+    """Trade each symbol twice, through the gate: ten positions, or five where the account nets."""
+    before, each = len(mt5.positions_get()), 2 if desk.broker.account().margin_mode is MarginMode.HEDGING else 1
     for number, (symbol, lots) in enumerate(LOTS.items()):
         for part in (1, 2):
             assert desk.adjust(symbol, str(Decimal(lots) * part / 2), cause=f"slot {number}.{part}").blocker == ""
-    assert len(mt5.positions_get()) == before + 10
+    assert len(mt5.positions_get()) == before + each * len(LOTS)
 
 
 def send(symbol: str, volume: float, **request: Any) -> int:
@@ -294,21 +298,97 @@ def locked_database(monkeypatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="one writer locks all others out of SQLite alone")
-def test_a_kill_while_the_database_is_locked_latches_by_file_and_is_written_when_it_is_free(desk, monkeypatch):
-    desk.adjust("BTCUSD", "0.05")
+needs_one_writer = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="one writer locks all others out of SQLite alone"
+)
+
+
+@needs_one_writer
+def test_a_kill_while_the_database_is_locked_closes_at_once_and_is_written_when_it_is_free(either_desk, monkeypatch):
+    open_ten(either_desk)
     with locked_database(monkeypatch):
         ended = kill("--timeout", "0.3")
         assert ended.code == 1
-        assert "nothing new is sent. But the database could not be written (database is locked)" in ended.complaint
+        assert "nothing new is sent, and flat, read from the broker at" in ended.complaint
+        assert "the database could not be written (database is locked)" in ended.complaint
+        assert mt5.positions_get() == ()
         assert control.armed_file().read() is None
         assert control.current_control().state == State.KILLED
         assert open_site_terminal().status().latched
         assert not KillEvent.objects.exists()
+    n_deals = len(either_desk.deals())
+    Sentinel().round()
     Sentinel().round()
 
     assert KillEvent.objects.get().flat_at is not None
-    assert mt5.positions_get() == ()
+    assert len(either_desk.deals()) == n_deals
+
+
+@needs_one_writer
+def test_what_was_closed_without_the_database_is_booked_once_and_to_the_cent(either_desk, monkeypatch):
+    open_ten(either_desk)
+    before = Intent.objects.count()
+    with locked_database(monkeypatch):
+        kill("--timeout", "0.3")
+    Sentinel().round()
+    emergencies = Intent.objects.filter(cause_id__startswith="emergency")
+    n_closes = emergencies.count()
+    Sentinel().round()
+
+    assert n_closes == emergencies.count() == Intent.objects.count() - before
+    assert not Attempt.objects.unresolved().exists()
+    assert set(emergencies.values_list("status", flat=True)) == {Intent.Status.DONE}
+    assert not FillRecord.objects.filter(intent=None, magic__gt=0).exists()
+    venue = {(deal.ticket, deal.magic, f"{deal.profit:.2f}") for deal in either_desk.deals()}
+    booked = FillRecord.objects.exclude(symbol="").values_list("deal_id", "magic", "profit")
+    assert {(deal, magic, f"{profit:.2f}") for deal, magic, profit in booked} == venue
+    assert reconcile(either_desk.broker).ownership.doubtful == frozenset()
+
+
+@needs_one_writer
+def test_lines_that_were_not_taken_out_in_time_are_booked_once(desk, monkeypatch):
+    """As after a crash between the rows and the file, and with deals that a session has stored already."""
+    open_ten(desk)
+    with locked_database(monkeypatch):
+        kill("--timeout", "0.3")
+    book_fills(desk.broker, desk.account)
+    assert FillRecord.objects.filter(intent=None, magic__gt=0).count() == 10
+    monkeypatch.setattr(EmergencyLog, "clear", lambda log, entries: False)
+    assert [import_unwritten(desk.account) for _ in range(2)] == [10, 0]
+    monkeypatch.undo()
+
+    assert not FillRecord.objects.filter(intent=None, magic__gt=0).exists()
+    assert Intent.objects.filter(cause_id__startswith="emergency").count() == 10
+    reconcile(desk.broker)
+    assert EmergencyLog(desk.state_dir / "safety").entries() == []
+
+
+@needs_one_writer
+def test_somebody_elses_position_is_left_alone_without_the_database_too(either_desk, monkeypatch):
+    either_desk.adjust("BTCUSD", "0.05")
+    send("ETHUSD", 0.5)
+    theirs = rest("BNBUSD", 1.0)
+    rest("SOLUSD", 2.0, magic=OURS)
+    with locked_database(monkeypatch):
+        kill("--timeout", "0.3")
+
+    assert [(p.symbol, p.volume) for p in mt5.positions_get()] == [("ETHUSD", 0.5)]
+    assert [order.ticket for order in mt5.orders_get()] == [theirs]
+
+
+@needs_one_writer
+def test_what_cannot_be_written_anywhere_is_not_sent(desk, monkeypatch):
+    desk.adjust("BTCUSD", "0.05")
+    monkeypatch.setattr(EmergencyLog, "_write", full_disk)
+    with locked_database(monkeypatch):
+        ended = kill("--timeout", "0.3")
+
+    assert "not everything is closed ([Errno 28] No space left on device): close by hand" in ended.complaint
+    assert len(mt5.positions_get()) == 1
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_kill_waits_for_the_database_and_then_closes(desk, monkeypatch):

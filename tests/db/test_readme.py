@@ -140,7 +140,8 @@ def _typed(line: str, expected: int, folder: Path) -> Said:
     words = {"FILE": str(_bar_file(folder)), "MISSING": str(folder / "none.csv"), "ARM_DEMO": "ARM DEMO"}
     words |= {"MODEL": str(newest.pk if newest else 0), "RUN": str(waiting.pk)}
     words |= {"GRID": '{"breakout_window": [48, 96]}', "FOLDER": str(folder / "out"), "SHEET": str(folder / "a.html")}
-    words |= dict(zip(("FIRST", "SECOND"), map(str, Backtest.objects.order_by("pk").values_list("pk", flat=True))))
+    tested = [str(key) for key in Backtest.objects.order_by("pk").values_list("pk", flat=True)]
+    words |= dict(zip(("FIRST", "SECOND"), tested, strict=False))
     name, *arguments = [words.get(word, word) for word in line.split()]
     code, document, error = run_command(name, *arguments)
     return Said(line, expected, code, document.get("data", {}), document.get("error", error))
