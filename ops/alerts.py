@@ -9,19 +9,24 @@ from ops import clock
 from ops.live import announce
 from ops.models import Alert
 
+SEVERITY = (Alert.Level.INFO, Alert.Level.WARNING, Alert.Level.CRITICAL)
+
 
 @transaction.atomic
 def raise_alert(key: str, title: str, *, detail: str = "", level: Alert.Level = Alert.Level.WARNING) -> Alert:
-    """Open an alert for ``key``, or count one more if it is already open."""
+    """Open an alert for ``key``, or count one more if it is already open; one that gets worse is told anew."""
     now = clock.wall_now()
-    repeated = (
-        Alert.objects.open().filter(key=key).update(count=F("count") + 1, last_at=now, title=title, detail=detail)
-    )
-    if repeated:
-        return Alert.objects.open().get(key=key)
-    alert = Alert.objects.create(key=key, title=title, detail=detail, level=level, first_at=now, last_at=now)
-    announce("alerts", {"id": alert.pk})
-    return alert
+    known = Alert.objects.open().filter(key=key).first()
+    if known is None:
+        alert = Alert.objects.create(key=key, title=title, detail=detail, level=level, first_at=now, last_at=now)
+        announce("alerts", {"id": alert.pk})
+        return alert
+    Alert.objects.filter(pk=known.pk).update(count=F("count") + 1, last_at=now, title=title, detail=detail)
+    if SEVERITY.index(level) > SEVERITY.index(known.level):
+        Alert.objects.filter(pk=known.pk).update(level=level, acknowledged_at=None, acknowledged_by="")
+        announce("alerts", {"id": known.pk})
+    known.refresh_from_db()
+    return known
 
 
 def resolve_alert(key: str) -> bool:

@@ -103,6 +103,19 @@ def test_an_alert_is_raised_once_and_counted(hands):
     assert Announcement.objects.filter(topic="alerts").count() == 1
 
 
+def test_an_alert_that_gets_worse_is_told_anew_and_wants_somebody_again(hands):
+    alert = alerts.raise_alert("loss", "near the limit")
+    alerts.acknowledge_alert(alert.pk, by="ann")
+    told = Announcement.objects.filter(topic="alerts").count()
+    worse = alerts.raise_alert("loss", "past the limit", level=Alert.Level.CRITICAL)
+
+    assert (worse.pk, worse.level, worse.title, worse.count) == (alert.pk, "critical", "past the limit", 2)
+    assert list(Alert.objects.needing_action()) == [worse]
+    assert Announcement.objects.filter(topic="alerts").count() == told + 1
+    assert alerts.raise_alert("loss", "near again", level=Alert.Level.INFO).level == "critical"
+    assert Announcement.objects.filter(topic="alerts").count() == told + 1
+
+
 def test_a_resolved_alert_can_be_raised_anew(hands):
     alerts.raise_alert("stale:BTCUSD", "BTCUSD is stale")
     assert alerts.resolve_alert("stale:BTCUSD")
