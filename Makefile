@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: up test test-processes test-all check fmt bench clean
+.PHONY: up test test-processes test-all month check fmt bench clean
 
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
@@ -20,6 +20,10 @@ test-processes: $(VENV)/.dev
 
 test-all:
 	$(MAKE) test CI=true
+
+# Half an hour: a month of real hours by the processes that trade, held to the replay and to a recomputation.
+month: $(VENV)/.dev
+	MONTH_HOURS=720 $(BIN)/python -m pytest tests/processes/test_month.py -rP $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

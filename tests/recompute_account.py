@@ -14,6 +14,7 @@ The broker's rules, as its symbols and its documentation state them:
   the closed volume's share of it.
 * **Ask** is bid plus a spread that never changes. The files' prices are bids.
 * **Equity** marks longs at the bid and shorts at the ask, with the swap that waits and without closing commissions.
+  Inside an hour the bids are facts like the deals' prices, held against the hour's range.
 
 As a script::
 
@@ -21,7 +22,8 @@ As a script::
 
 where a DEALS.json is ``{"balance": "100000", "spreads": {"BTCUSD": "14.58"}, "until": "2026-05-01T00:00:00+00:00",
 "deals": [{"at": "2026-04-29T00:00:45+00:00", "symbol": "BTCUSD", "side": "buy", "entry": "in", "volume": "0.01",
-"price": "76347.12", "position": 1}]}``.
+"price": "76347.12", "position": 1}]}``. With ``"marks": [{"at": "2026-04-29T00:00:45+00:00", "bids": {"BTCUSD":
+"76347.12"}}]`` it also prints the equity at those moments.
 """
 
 from __future__ import annotations
@@ -78,6 +80,14 @@ class DealFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A moment inside an hour at which equity is asked for, and the bids of it. Deals of the same moment come first."""
+
+    at: datetime
+    bids: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
     """What a deal brings to the balance."""
 
@@ -110,6 +120,7 @@ class Statement:
     bookings: tuple[Booking, ...]
     nights: int  # swaps that were charged, over all positions
     lots: dict[str, Decimal]  # signed, of what is still open
+    marked: tuple[Decimal, ...] = ()  # equity at each mark, in their order
 
 
 class HourBars:
@@ -170,28 +181,33 @@ def account_statement(
     fees: Fees,
     balance: Decimal,
     until: datetime | None = None,
+    marks: Sequence[Mark] = (),
 ) -> Statement:
     """Return what an account of ``balance`` has come to through its deals, at ``until`` (default: the bars' end).
 
     Raises
     ------
     AccountingError
-        A deal outside its hour's prices, or one that no position allows.
+        A price outside its hour's, or a deal that no position allows.
     """
     end = until or max(each.end for each in bars.values())
-    book = _Book(bars=bars, fees=fees)
-    for deal in deals:
-        book.require_possible_price(deal)
-        book.charge_nights_until(deal.at)
-        book.settle(deal)
+    book = _Book(bars=bars, fees=fees, balance=balance)
+    marked = []
+    for event in sorted([*deals, *marks], key=lambda event: event.at):
+        book.charge_nights_until(event.at)
+        if isinstance(event, DealFact):
+            book.require_possible_price(event)
+            book.settle(event)
+        else:
+            marked.append(book.equity_at(event))
     book.charge_nights_until(end)
-    now = balance + sum((booking.amount for booking in book.bookings), NOTHING)
     return Statement(
-        balance=now,
-        equity=now + book.floating(end),
+        balance=book.balance,
+        equity=book.balance + book.floating({symbol: bars[symbol].bid_at_the_end_of(end) for symbol in book.lots()}),
         bookings=tuple(book.bookings),
         nights=book.nights,
         lots=book.lots(),
+        marked=tuple(marked),
     )
 
 
@@ -201,6 +217,7 @@ class _Book:
 
     bars: Mapping[str, HourBars]
     fees: Fees
+    balance: Decimal
     holdings: dict[int, Holding] = field(default_factory=dict)
     bookings: list[Booking] = field(default_factory=list)
     nights: int = 0
@@ -208,13 +225,14 @@ class _Book:
 
     def require_possible_price(self, deal: DealFact) -> None:
         """Refuse a price that the deal's hour never had."""
-        low, high = self.bars[deal.symbol].range_at(deal.at)
         spread = self.fees.spreads[deal.symbol] if deal.side == "buy" else Decimal(0)
-        if not low + spread <= deal.price <= high + spread:
-            raise AccountingError(
-                f"{deal.side} {deal.symbol} at {deal.price} on {deal.at.isoformat()}: "
-                f"the hour had {low + spread} to {high + spread}"
-            )
+        self._require_in_range(deal.side, deal.symbol, deal.price - spread, deal.at)
+
+    def _require_in_range(self, what: str, symbol: str, bid: Decimal, moment: datetime) -> None:
+        low, high = self.bars[symbol].range_at(moment)
+        if not low <= bid <= high:
+            words = f"{what} {symbol} at a bid of {bid} on {moment.isoformat()}"
+            raise AccountingError(f"{words}: the hour had {low} to {high}")
 
     def charge_nights_until(self, moment: datetime) -> None:
         """Charge every server midnight up to a moment, that one included."""
@@ -232,21 +250,27 @@ class _Book:
         held = self.holdings.get(deal.position)
         if (held is None or held.sign == sign) != (deal.entry == "in"):
             raise AccountingError(f"a deal of position {deal.position} says {deal.entry}, which it cannot be")
+        profit = swap = NOTHING
         if held is None:
             self._open(deal, sign, deal.volume)
-            self.bookings.append(Booking(commission=charge))
         elif held.sign == sign:
             _add(held, deal)
-            self.bookings.append(Booking(commission=charge))
         else:
             profit, swap = self._close(held, deal)
-            self.bookings.append(Booking(commission=charge, profit=profit, swap=swap))
+        booking = Booking(commission=charge, profit=profit, swap=swap)
+        self.bookings.append(booking)
+        self.balance += booking.amount
 
-    def floating(self, moment: datetime) -> Decimal:
+    def equity_at(self, mark: Mark) -> Decimal:
+        """Return the equity at a moment's own bids; refuse those that its hour never had."""
+        for symbol, bid in mark.bids.items():
+            self._require_in_range("mark", symbol, bid, mark.at)
+        return self.balance + self.floating(mark.bids)
+
+    def floating(self, bids: Mapping[str, Decimal]) -> Decimal:
         """Return what the open positions are worth beyond their price: profit at the closing price, and swap."""
-        return sum(
-            (self._profit(held, self._mark(held, moment)) + held.swap for held in self.holdings.values()), NOTHING
-        )
+        profits = (self._profit(h, self._closing(h, bids[h.symbol])) + h.swap for h in self.holdings.values())
+        return sum(profits, NOTHING)
 
     def lots(self) -> dict[str, Decimal]:
         """Return what is open in each symbol."""
@@ -277,9 +301,6 @@ class _Book:
         yearly_pct = self.fees.swap_long_pct if held.sign > 0 else self.fees.swap_short_pct
         price = self._closing(held, self.bars[held.symbol].bid_on_the_hour(midnight))
         return _cents(price * held.volume * yearly_pct / 100 / NIGHTS_A_YEAR)
-
-    def _mark(self, held: Holding, moment: datetime) -> Decimal:
-        return self._closing(held, self.bars[held.symbol].bid_at_the_end_of(moment))
 
     def _closing(self, held: Holding, bid: Decimal) -> Decimal:
         return bid if held.sign > 0 else bid + self.fees.spreads[held.symbol]
@@ -333,6 +354,13 @@ def deal_from(facts: Mapping[str, Any]) -> DealFact:
     )
 
 
+def mark_from(facts: Mapping[str, Any]) -> Mark:
+    """Return a mark of a JSON document."""
+    return Mark(
+        at=datetime.fromisoformat(facts["at"]), bids={symbol: Decimal(bid) for symbol, bid in facts["bids"].items()}
+    )
+
+
 def statement_of(bars_dir: Path, document: Mapping[str, Any]) -> Statement:
     """Return the statement of a JSON document, on the hour files of a folder and the folders in it."""
     deals = [deal_from(facts) for facts in document["deals"]]
@@ -347,6 +375,7 @@ def statement_of(bars_dir: Path, document: Mapping[str, Any]) -> Statement:
         fees=Fees(spreads={symbol: Decimal(spread) for symbol, spread in document["spreads"].items()}),
         balance=Decimal(document["balance"]),
         until=datetime.fromisoformat(document["until"]) if "until" in document else None,
+        marks=[mark_from(facts) for facts in document.get("marks", [])],
     )
 
 
@@ -356,7 +385,10 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: recompute_account.py BARS_DIR DEALS.json [DEALS.json ...]\n")
         return 2
     for name in arguments[1:]:
-        statement = statement_of(Path(arguments[0]), json.loads(Path(name).read_text()))
+        document = json.loads(Path(name).read_text())
+        statement = statement_of(Path(arguments[0]), document)
+        for mark, equity in zip(document.get("marks", []), statement.marked, strict=True):
+            sys.stdout.write(f"{mark['at']}: equity {equity}\n")
         deals, nights = len(statement.bookings), statement.nights
         sys.stdout.write(
             f"{name}: balance {statement.balance}  equity {statement.equity}  {deals} deals, {nights} swaps\n"
