@@ -11,6 +11,12 @@ BENCHMARKS: dict[str, str] = {
     "fit_predict": "benchmarks.fitting.all_strategies",
     **{f"fit_predict_{key}": f"benchmarks.fitting.one_strategy:{key}" for key in STRATEGIES},
     "rebalance": "benchmarks.rebalance.signals",
+    "fit_plan": "benchmarks.rebalance.fit",
+    "backtest_vectorbt": "benchmarks.backtests.vectorbt",
+    "backtest_backtesting_py": "benchmarks.backtests.backtesting_py",
+    "sweep": "benchmarks.sweeps.vectorbt",
+    "block_bootstrap": "benchmarks.resampling.block_bootstrap",
     "upsert_bars": "benchmarks.storage.upsert_bars",
-    "read_bars": "benchmarks.storage.read_bars",
+    "read_bars_warm": "benchmarks.storage.read_bars:warm",
+    "read_bars_cold": "benchmarks.storage.read_bars:cold",
 }

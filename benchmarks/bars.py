@@ -12,7 +12,9 @@ import pandas as pd
 
 REAL_FILE = "klines_1h_full/ETHUSDT_1h_full_2024-05_2026-04.parquet"
 N_BARS = 17_216  # of the real file, and of the synthetic stand-in
+N_LONG = 100_000
 YEAR = 8760
+HOUR_MS = 3_600_000
 SEED = 7
 
 
@@ -39,6 +41,12 @@ def load_bars() -> Bars:
     return Bars(_synthetic(), "synthetic ETHUSD hours")
 
 
+@cache
+def long_bars(n_bars: int = N_LONG) -> Bars:
+    """Return more hours than any file of ours has: the simulator's."""
+    return Bars(_synthetic(n_bars), "synthetic ETHUSD hours")
+
+
 def _from_klines(klines: pd.DataFrame) -> pd.DataFrame:
     frame = klines[["open", "high", "low", "close", "volume"]].assign(
         tick_volume=klines["volume"].round(),  # which a file of klines lacks
@@ -47,16 +55,17 @@ def _from_klines(klines: pd.DataFrame) -> pd.DataFrame:
     return frame.set_index(pd.to_datetime(klines["open_time"], unit="ms", utc=True).rename("open_at"))
 
 
-def _synthetic() -> pd.DataFrame:
-    from simulator.synthetic import synthetic_bars
+def _synthetic(n_bars: int = N_BARS) -> pd.DataFrame:
+    from simulator.synthetic import START_MS, synthetic_bars
 
-    bars = synthetic_bars(["ETHUSD"], digits={"ETHUSD": 2}, seed=SEED)["ETHUSD"]
+    end_ms = START_MS + n_bars * HOUR_MS
+    bars = synthetic_bars(["ETHUSD"], digits={"ETHUSD": 2}, seed=SEED, end_ms=end_ms)["ETHUSD"]
     points = 10.0**bars.digits
-    columns = {name: getattr(bars, name)[:N_BARS] / points for name in ("open", "high", "low", "close")}
+    columns = {name: getattr(bars, name)[:n_bars] / points for name in ("open", "high", "low", "close")}
     columns |= {
-        "tick_volume": bars.trades[:N_BARS].astype(np.float64),
-        "volume": bars.volume[:N_BARS],
-        "taker_buy_base_vol": bars.taker_base[:N_BARS],
+        "tick_volume": bars.trades[:n_bars].astype(np.float64),
+        "volume": bars.volume[:n_bars],
+        "taker_buy_base_vol": bars.taker_base[:n_bars],
     }
-    index = pd.DatetimeIndex(bars.open_ms[:N_BARS].astype("datetime64[ms]"), tz="UTC", name="open_at")
+    index = pd.DatetimeIndex(bars.open_ms[:n_bars].astype("datetime64[ms]"), tz="UTC", name="open_at")
     return pd.DataFrame(columns, index=index)

@@ -38,9 +38,11 @@ def _contest(keys: tuple[str, ...], *, goal: float) -> Iterator[Contest]:
 
     bars = load_bars()
     year = bars.year()
+    needed = {column for key in keys for column in build(key).required_columns}
+    columns = [column for column in year.columns if column in needed]
 
     def ours() -> list[Floats]:
-        arrays = bar_arrays(year)  # checked anew each time: nothing that was derived before is still there
+        arrays = bar_arrays(year, columns)  # checked anew each time: nothing that was derived before is still there
         return [build(key).fit(arrays).predict(arrays).to_numpy() for key in keys]
 
     def peer() -> list[Floats]:

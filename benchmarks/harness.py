@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from statistics import median
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks import BENCHMARKS
+from benchmarks.memory import peak_bytes
 
 ROUNDS = 7
 FEWEST_ROUNDS = 2  # beside the call of each that compares what they find
@@ -33,10 +35,10 @@ class Contest:
     Attributes
     ----------
     ours, peer : callable
-        Each does its whole work once.
+        Each does its whole work once. ``peer`` is None where its package is not installed: ours runs alone.
     peer_name : str
     difference : callable
-        Runs both, and returns the largest absolute difference of what they found.
+        Runs both, and returns the largest absolute difference of what they found. Not called without a peer.
     tolerance : float
         The largest difference with which they still count as the same.
     goal : float
@@ -47,12 +49,14 @@ class Contest:
         How many times the work of ``peer`` the work of ``ours`` is.
     limit_s : float, optional
         The most seconds that ours may take, whatever the ratio.
+    memory_goal : float, optional
+        The least that the peer's memory has to be in ours; None where memory is not measured.
     note : str, default=""
         What a reader has to know beside the figures.
     """
 
     ours: Callable[[], object]
-    peer: Callable[[], object]
+    peer: Callable[[], object] | None
     peer_name: str
     difference: Callable[[], float]
     tolerance: float
@@ -60,24 +64,32 @@ class Contest:
     data: str
     scale: float = 1.0
     limit_s: float | None = None
+    memory_goal: float | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What came of a contest; ``ok`` when goal and limit are reached with the same numbers."""
+    """What came of a contest.
+
+    ``ok`` is True when goals and limit are reached with the same numbers. Without the peer's package nothing is said
+    of goals: ``ok`` and what is the peer's are None.
+    """
 
     name: str
     ours_s: float
     peer: str
-    peer_s: float
-    ratio: float
+    peer_s: float | None
+    ratio: float | None
     goal: float
     limit_s: float | None
-    ok: bool
-    max_abs_diff: float
+    ok: bool | None
+    max_abs_diff: float | None
     data: str
     note: str
+    ours_bytes: int | None = None
+    peer_bytes: int | None = None
+    memory_goal: float | None = None
 
 
 class UnknownBenchmarkError(LookupError):
@@ -104,30 +116,41 @@ def open_contest(name: str) -> AbstractContextManager[Contest]:
 def run(name: str, *, rounds: int = ROUNDS, budget_s: float = BUDGET_S) -> Row:
     """Prepare a benchmark, compare what both sides find, and race them."""
     with open_contest(name) as contest:
-        difference = contest.difference()  # which also runs both once: compilation and caches are not measured
+        if contest.peer is None:
+            contest.ours()  # compilation and caches are not measured
+            (ours_s,) = race(contest.ours, rounds=rounds, budget_s=budget_s)
+            return _row(name, contest, ours_s=ours_s)
+        difference = contest.difference()  # which also runs both once
         ours_s, peer_s = race(contest.ours, contest.peer, rounds=rounds, budget_s=budget_s)
+        measures = contest.memory_goal is not None
+        ours_bytes, peer_bytes = (peak_bytes(side) if measures else None for side in (contest.ours, contest.peer))
     peer_s *= contest.scale
-    in_time = contest.limit_s is None or ours_s <= contest.limit_s
-    return Row(
-        name=name,
+    return _row(
+        name,
+        contest,
         ours_s=ours_s,
-        peer=contest.peer_name,
         peer_s=peer_s,
         ratio=peer_s / ours_s,
-        goal=contest.goal,
-        limit_s=contest.limit_s,
-        ok=in_time and peer_s / ours_s >= contest.goal and difference <= contest.tolerance,
         max_abs_diff=difference,
-        data=contest.data,
-        note=contest.note,
+        ours_bytes=ours_bytes,
+        peer_bytes=peer_bytes,
+        ok=difference <= contest.tolerance
+        and peer_s / ours_s >= contest.goal
+        and (contest.limit_s is None or ours_s <= contest.limit_s)
+        and (contest.memory_goal is None or (peer_bytes or 0) >= contest.memory_goal * (ours_bytes or 0)),
     )
 
 
-def race(
-    ours: Callable[[], object], peer: Callable[[], object], *, rounds: int, budget_s: float
-) -> tuple[float, float]:
-    """Return the median seconds of a call of each."""
-    times: tuple[list[float], list[float]] = ([], [])
+def _row(name: str, contest: Contest, **measured: Any) -> Row:
+    """Return a row of what is known of a contest and what was measured; None for the rest."""
+    nothing = dict.fromkeys(("peer_s", "ratio", "ok", "max_abs_diff"))
+    known = {one: getattr(contest, one) for one in ("goal", "limit_s", "memory_goal", "data", "note")}
+    return Row(name=name, peer=contest.peer_name, **(known | nothing | measured))
+
+
+def race(*sides: Callable[[], object], rounds: int, budget_s: float) -> tuple[float, ...]:
+    """Return the median seconds of a call of each side."""
+    times: tuple[list[float], ...] = tuple([] for _ in sides)
     started = time.perf_counter()
     gc.collect()
     gc.disable()
@@ -135,11 +158,11 @@ def race(
         for done in range(rounds):
             if done >= FEWEST_ROUNDS and time.perf_counter() - started > budget_s:
                 break
-            for contestant, seconds in zip((ours, peer), times, strict=True):
-                seconds.append(_seconds_a_call(contestant))
+            for side, seconds in zip(sides, times, strict=True):
+                seconds.append(_seconds_a_call(side))
     finally:
         gc.enable()
-    return median(times[0]), median(times[1])
+    return tuple(map(median, times))
 
 
 def _seconds_a_call(contestant: Callable[[], object]) -> float:

@@ -17,6 +17,7 @@ from market.models import Bar
 from market.raw import RawBars
 from market.reading import RATE_COLUMNS, read_mtbars
 from market.tables import RATES, stored_rows, upsert
+from market.windows import LAST_READS
 from ops import clock
 from ops.clock import SystemClock
 
@@ -25,6 +26,8 @@ N_SYMBOLS = 50
 HOUR_MS = 3_600_000
 FIRST_MS = 1_262_304_000_000  # 2010-01-01
 SOURCE = "made-up hours in a new SQLite file"
+READ_GOALS = {"warm": 100.0, "cold": 10.0}
+READ_NOTES = {"warm": "with nothing new since the last read", "cold": "by a process that has read nothing before"}
 FIELDS = ("open", "high", "low", "close", "tick_volume", "spread")
 
 
@@ -59,20 +62,37 @@ def upsert_bars() -> Iterator[Contest]:
 
 
 @contextmanager
-def read_bars() -> Iterator[Contest]:
-    """Read a year of bars of 50 symbols into frames."""
+def read_bars(state: str) -> Iterator[Contest]:
+    """Read a year of bars of 50 symbols into frames, as the hourly session does: ``warm``, or ``cold``.
+
+    A process that has just begun is cold: it keeps nothing from an earlier read, and the blocks come from the database.
+    """
     with own_database("market"), clock.use(SystemClock()):
         names = _fill(N_SYMBOLS)
+
+        def ours() -> list[pd.DataFrame]:
+            if state == "cold":
+                LAST_READS.forget()
+            return [read_mtbars(name, YEAR) for name in names]
+
+        def peer() -> list[pd.DataFrame]:
+            return [_read_as_django_does(name) for name in names]
+
+        def difference() -> float:
+            return max(max_abs_diff(mine, theirs) for mine, theirs in zip(ours(), peer(), strict=True))
+
+        LAST_READS.forget()  # names of another database
         yield Contest(
-            ours=lambda: [read_mtbars(name, YEAR) for name in names],
-            peer=lambda: [_read_as_django_does(name) for name in names],
+            ours=ours,
+            peer=peer,
             peer_name="Django values_list to a DataFrame",
-            difference=lambda: max_abs_diff(read_mtbars(names[0], YEAR), _read_as_django_does(names[0])),
+            difference=difference,
             tolerance=0.0,
-            goal=100.0,
+            goal=READ_GOALS[state],
             data=SOURCE,
-            note=f"{N_SYMBOLS} symbols of {YEAR} bars, from the page cache",
+            note=f"{N_SYMBOLS} symbols of {YEAR} bars, from the page cache, {READ_NOTES[state]}",
         )
+        LAST_READS.forget()
 
 
 def _made_up(n_bars: int, *, seed: int) -> RawBars:

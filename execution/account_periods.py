@@ -131,7 +131,7 @@ def booked_of(fill: FillRecord) -> Decimal:
 
 def _first_look(account: Account, begin: datetime | None) -> Look | None:
     points = EquityPoint.objects.filter(account=account, **({"at__gte": begin} if begin else {})).order_by("at")
-    return _quiet(account, points)
+    return quiet_look(account, points)
 
 
 def _last_looks(account: Account, end: datetime | None) -> Iterator[Look]:
@@ -140,12 +140,12 @@ def _last_looks(account: Account, end: datetime | None) -> Iterator[Look]:
     if state is not None and state.market_at is not None and (end is None or state.market_at <= end):
         yield _look_of(state, state.market_at)
     points = EquityPoint.objects.filter(account=account, **({"at__lte": end} if end else {})).order_by("-at")
-    quiet = _quiet(account, points)
+    quiet = quiet_look(account, points)
     if quiet is not None:
         yield quiet
 
 
-def _quiet(account: Account, points: Iterable[EquityPoint]) -> Look | None:
+def quiet_look(account: Account, points: Iterable[EquityPoint]) -> Look | None:
     """Return the first of some points in whose minute nothing was traded."""
     for point in points:
         if not FillRecord.objects.filter(account=account, at__gte=point.at, at__lt=point.at + MINUTE).exists():

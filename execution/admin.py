@@ -12,12 +12,15 @@ from execution.models import (
     Account,
     ControlRow,
     Decision,
+    Enrolment,
     EquityPoint,
     FillRecord,
+    FundedProgramme,
     Intent,
     KillEvent,
     LimitRow,
     PortfolioWeight,
+    QuietHoursRow,
     RebalanceSettings,
 )
 from execution.safety.risk.limits import LIMITS
@@ -64,6 +67,23 @@ class LimitRowAdmin(SimpleHistoryAdmin):  # type: ignore[misc]
     @admin.display
     def allowed(self, row: LimitRow) -> str:
         return f"{LIMITS[row.name].minimum} to {LIMITS[row.name].ceiling}"
+
+
+@admin.register(QuietHoursRow)
+class QuietHoursAdmin(SimpleHistoryAdmin):  # type: ignore[misc]
+    list_display = ("__str__", "symbol", "weekday", "begin", "end", "note")
+
+
+@admin.register(FundedProgramme)
+class FundedProgrammeAdmin(SimpleHistoryAdmin):  # type: ignore[misc]
+    list_display = ("title", "daily_loss", "max_loss", "max_loss_kind", "profit_target", "soft_line", "hard_line")
+    search_fields = ("key", "title")
+
+
+@admin.register(Enrolment)
+class EnrolmentAdmin(SimpleHistoryAdmin):  # type: ignore[misc]
+    list_display = ("account", "programme", "initial_balance", "begin_at", "ended_at")
+    list_select_related = ("account", "programme")
 
 
 @admin.register(Decision)

@@ -62,9 +62,9 @@ def _broker_checks(found: Reconciled) -> Iterator[ArmCheck]:
 
 
 def _loss_check(found: Reconciled) -> ArmCheck:
-    limits = current_limits()
-    budgets = loss_budgets(current_account(found.snapshot), limits, clock.market_now())
-    broken = [b.kind for b in budgets if found.snapshot.equity <= b.start - limits.loss_hard_line * (b.start - b.floor)]
+    account, balance = current_account(found.snapshot), found.snapshot.balance
+    budgets = loss_budgets(account, current_limits(), clock.market_now(), balance=balance)
+    broken = [b.kind for b in budgets if b.flattens(found.snapshot.equity)]
     detail = f"the {', '.join(broken)} limit is used up; a daily one is free after the next reset" if broken else "yes"
     return ArmCheck("there is room to lose", not broken, detail)
 

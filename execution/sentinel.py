@@ -13,14 +13,15 @@ from django.db import DatabaseError, close_old_connections
 from loguru import logger
 
 from execution.brokers.base import Broker
+from execution.day_starts import has_day_start, note_day_start
 from execution.errors import BrokerError, ConfigError, ExecutionError
-from execution.limits import current_limits, loss_budgets, note_day_start
-from execution.models import Account, ControlRow
+from execution.limits import OWN, current_limits, loss_budgets
+from execution.models import Account, BrokerState, ControlRow
 from execution.rearm import arm_checked, may_arm_itself
 from execution.safety import control, killswitch
 from execution.safety.control import State
 from execution.safety.flatten import flatten_round
-from execution.safety.reconcile import current_account, reconcile
+from execution.safety.reconcile import book_fills, current_account, reconcile
 from execution.safety.risk import LossBudget
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import Slot, is_too_late, next_slot, previous_slot
@@ -159,29 +160,45 @@ def guard_account(broker: Broker) -> Account:
     """Look at the account, keep what was seen, and hold it against the loss limits."""
     watched = watch(broker)
     account = current_account(watched.snapshot)
+    if _wants_deals(account, watched):
+        _book_deals(broker, account)
     store_watched(account, watched)
     guard_losses(account, watched)
     return account
 
 
+def _wants_deals(account: Account, watched: Watched) -> bool:
+    """Return whether the balance moved, by a trade or by cash, or a day begins whose start the deals tell."""
+    seen = BrokerState.objects.filter(account=account).values_list("balance", flat=True).first()
+    return seen != watched.snapshot.balance or not has_day_start(account, watched.market_at)
+
+
+def _book_deals(broker: Broker, account: Account) -> None:
+    """Store the newest deals; without them the losses are guarded all the same, from the most careful start."""
+    try:
+        book_fills(broker, account)
+    except BrokerError as error:
+        logger.warning("the deals could not be read: {}", error)
+
+
 def guard_losses(account: Account, watched: Watched) -> None:
     """Stop entries at the soft line of a loss budget, and kill at the hard one."""
-    limits = current_limits()
-    note_day_start(account, watched.snapshot.balance, watched.market_at)
-    budgets = loss_budgets(account, limits, watched.market_at)
-    equity = watched.snapshot.equity
-    hard = [b for b in budgets if equity <= b.start - limits.loss_hard_line * (b.start - b.floor)]
-    soft = [b for b in budgets if equity <= b.entry_floor]
+    balance, equity = watched.snapshot.balance, watched.snapshot.equity
+    note_day_start(account, balance, watched.market_at)
+    budgets = loss_budgets(account, current_limits(), watched.market_at, balance=balance)
+    hard = [b for b in budgets if b.flattens(equity)]
+    soft = [b for b in budgets if b.stops_entries(equity)]
     if hard and control.current_control().state not in (State.KILLING, State.KILLED):
-        killswitch.latch(SYSTEM, cause=_words(hard[0], equity, "hard"))
+        killswitch.latch(SYSTEM, cause=_words(hard[-1], equity, "hard"))
     if soft:
-        control.set_guard(GUARD, reason=_words(soft[0], equity, "soft"))
+        control.set_guard(GUARD, reason=_words(soft[-1], equity, "soft"))
     else:
         control.clear_guard(GUARD)
 
 
 def _words(budget: LossBudget, equity: object, line: str) -> str:
-    return f"{budget.kind} loss: equity {equity} is past the {line} line of {budget.start} to {budget.floor}"
+    whose = "" if budget.source == OWN else f" of {budget.source}"
+    return f"{budget.kind} loss{whose}: equity {equity} is past the {line} line of {budget.start} to {budget.floor}"
 
 
 def enqueue_due_session() -> bool:

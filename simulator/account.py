@@ -243,15 +243,16 @@ class Account:
         )
         with self.transaction():
             self.ledger.put(row)
-            self.ledger.put(self._deposit(balance))
+            self.book_cash(balance, "Initial deposit")
         return row
 
-    def _deposit(self, amount: Decimal) -> Deal:
-        return Deal(
+    def book_cash(self, amount: Decimal, comment: str, *, kind: int = mt5.DEAL_TYPE_BALANCE) -> Deal:
+        """Book money that comes or goes without a trade."""
+        deal = Deal(
             ticket=self.ledger.next_ticket("deal", first=FIRST_DEAL_TICKET),
             order_ticket=0,
             symbol="",
-            type=mt5.DEAL_TYPE_BALANCE,
+            type=kind,
             entry=mt5.DEAL_ENTRY_IN,
             reason=mt5.DEAL_REASON_CLIENT,
             magic=0,
@@ -261,9 +262,11 @@ class Account:
             commission=ZERO,
             swap=ZERO,
             profit=amount,
-            comment="Initial deposit",
+            comment=comment,
             time_ms=self.now_ms,
         )
+        self.ledger.put(deal)
+        return deal
 
 
 def side_of(order_type: int) -> int:

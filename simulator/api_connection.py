@@ -17,15 +17,12 @@ def initialize(
     portable: bool = False,
 ) -> bool:
     """Connect; without credentials to the account that the terminal has saved."""
-    return command("initialize", lambda: _connect(login, password, server))
+    with TERMINAL.lock:
+        if TERMINAL.world is None:
+            from simulator.world import World  # only here: a test mounts a world of its own
 
-
-def _connect(login: int | None, password: str | None, server: str | None) -> bool:
-    if TERMINAL.world is None:
-        from simulator.world import World  # only here: a test mounts a world of its own
-
-        TERMINAL.mount(World.from_env())
-    return TERMINAL.authorize(login, password, server)
+            TERMINAL.mount(World.from_env())
+    return command("initialize", lambda: TERMINAL.authorize(login, password, server))
 
 
 def login(login: int, password: str | None = None, server: str | None = None, timeout: int = 60_000) -> bool:

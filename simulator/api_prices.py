@@ -48,17 +48,17 @@ def symbol_info(symbol: str) -> SymbolInfo | None:
         account, name = live(), TERMINAL.known(symbol)
         return symbol_readings.symbol_info(account, name, selected=name in TERMINAL.selected)
 
-    return data("symbol_info", body)
+    return data("symbol_info", body, symbol=symbol)
 
 
 def symbol_info_tick(symbol: str) -> Tick | None:
     """Return a symbol's last tick; it has to be in Market Watch."""
-    return data("symbol_info_tick", lambda: symbol_readings.tick(_quote(symbol)))
+    return data("symbol_info_tick", lambda: symbol_readings.tick(_quote(symbol)), symbol=symbol)
 
 
 def symbol_select(symbol: str, enable: bool = True) -> bool:
     """Put a symbol into Market Watch, or take it out; one with positions or orders stays in."""
-    return command("symbol_select", lambda: TERMINAL.select(symbol, enable))
+    return command("symbol_select", lambda: TERMINAL.select(symbol, enable), symbol=symbol)
 
 
 def market_book_add(symbol: str) -> bool:
@@ -75,7 +75,7 @@ def market_book_get(symbol: str) -> tuple[BookInfo, ...] | None:
             raise not_found()
         return symbol_readings.book(live().market.symbols[symbol], quote)
 
-    return data("market_book_get", body)
+    return data("market_book_get", body, symbol=symbol)
 
 
 def market_book_release(symbol: str) -> bool:
@@ -92,7 +92,7 @@ def copy_rates_from(symbol: str, timeframe: int, date_from: Moment, count: int) 
             live(), TERMINAL.known(symbol), read_timeframe(timeframe), read_count(count), until_ms
         )
 
-    return data("copy_rates_from", body)
+    return data("copy_rates_from", body, symbol=symbol, timeframe=timeframe)
 
 
 def copy_rates_from_pos(symbol: str, timeframe: int, start_pos: int, count: int) -> NDArray[Any] | None:
@@ -103,7 +103,7 @@ def copy_rates_from_pos(symbol: str, timeframe: int, start_pos: int, count: int)
         bars = price_history.last_bars(live(), TERMINAL.known(symbol), read_timeframe(timeframe), n + skip)
         return bars[max(0, len(bars) - skip - n) : max(0, len(bars) - skip)]
 
-    return data("copy_rates_from_pos", body)
+    return data("copy_rates_from_pos", body, symbol=symbol, timeframe=timeframe, start_pos=start_pos, count=count)
 
 
 def copy_rates_range(symbol: str, timeframe: int, date_from: Moment, date_to: Moment) -> NDArray[Any] | None:
@@ -113,7 +113,7 @@ def copy_rates_range(symbol: str, timeframe: int, date_from: Moment, date_to: Mo
         span = read_span(date_from, date_to)
         return price_history.bars_between(live(), TERMINAL.known(symbol), read_timeframe(timeframe), *span)
 
-    return data("copy_rates_range", body)
+    return data("copy_rates_range", body, symbol=symbol, timeframe=timeframe)
 
 
 def copy_ticks_from(symbol: str, date_from: Moment, count: int, flags: int) -> NDArray[Any] | None:
@@ -124,7 +124,7 @@ def copy_ticks_from(symbol: str, date_from: Moment, count: int, flags: int) -> N
         n = read_count(count) if wants_quotes(flags) else 0
         return price_history.ticks_from(live(), TERMINAL.known(symbol), from_ms, n)
 
-    return data("copy_ticks_from", body)
+    return data("copy_ticks_from", body, symbol=symbol)
 
 
 def copy_ticks_range(symbol: str, date_from: Moment, date_to: Moment, flags: int) -> NDArray[Any] | None:
@@ -134,7 +134,7 @@ def copy_ticks_range(symbol: str, date_from: Moment, date_to: Moment, flags: int
         account, name, (from_ms, to_ms) = live(), TERMINAL.known(symbol), read_span(date_from, date_to)
         return price_history.ticks_between(account, name, from_ms, to_ms if wants_quotes(flags) else from_ms - 1)
 
-    return data("copy_ticks_range", body)
+    return data("copy_ticks_range", body, symbol=symbol)
 
 
 def _quote(symbol: str) -> Quote:

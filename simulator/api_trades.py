@@ -24,7 +24,9 @@ def positions_get(
     *args: object, symbol: str | None = None, group: str | None = None, ticket: int | None = None
 ) -> tuple[TradePosition, ...] | None:
     """Return the open positions: all, of a symbol, of a group, or the one with a ticket."""
-    return data("positions_get", lambda: history.positions(live(), read_choice(args, symbol, group, ticket)))
+    return data(
+        "positions_get", lambda: history.positions(live(), read_choice(args, symbol, group, ticket)), symbol=symbol
+    )
 
 
 def orders_total() -> int | None:
@@ -36,7 +38,9 @@ def orders_get(
     *args: object, symbol: str | None = None, group: str | None = None, ticket: int | None = None
 ) -> tuple[TradeOrder, ...] | None:
     """Return the working orders: all, of a symbol, of a group, or the one with a ticket."""
-    return data("orders_get", lambda: history.working_orders(live(), read_choice(args, symbol, group, ticket)))
+    return data(
+        "orders_get", lambda: history.working_orders(live(), read_choice(args, symbol, group, ticket)), symbol=symbol
+    )
 
 
 def history_orders_total(date_from: Moment, date_to: Moment) -> int | None:
@@ -104,12 +108,14 @@ def order_calc_profit(action: int, symbol: str, volume: float, price_open: float
 
 def order_check(request: dict[str, Any]) -> OrderCheckResult | None:
     """Return whether a request would be executed: retcode 0, else the refusal that order_send() would give."""
-    return data("order_check", lambda: trading.check(live(), parse_request(request)))
+    return data("order_check", lambda: trading.check(live(), parse_request(request)), request=request)
 
 
 def order_send(request: dict[str, Any]) -> OrderSendResult | None:
     """Execute a trade request; retcode 10009 is done, None means that it never left the terminal."""
-    return data("order_send", lambda: trading.send(live(), parse_request(request), TERMINAL.next_request_id()))
+    return data(
+        "order_send", lambda: trading.send(live(), parse_request(request), TERMINAL.next_request_id()), request=request
+    )
 
 
 def _spec(symbol: str) -> SimSymbol:

@@ -1,8 +1,8 @@
 """Stepping and pausing the simulated world: functions for tests in process, an endpoint for a running simulator.
 
 The endpoint (``POST /step {"until": "2026-01-05T09:00Z"}`` or ``{"seconds": 3600}``, ``/pause``, ``/resume``, ``/speed
-{"speed": 120}``, ``GET /status``) belongs to the simulator, with a token of its own; a real terminal has nothing like
-it.
+{"speed": 120}``, ``/faults {"plan": …}``, ``GET /status``) belongs to the simulator, with a token of its own; a real
+terminal has nothing like it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from simulator import faults
 from simulator.clock import SimClock
-from simulator.errors import ClockError, ControlError
+from simulator.errors import ClockError, ControlError, FaultPlanError
 from simulator.http import JsonHandler, LocalServer
 from simulator.mounting import mounted
 from simulator.world import World
@@ -97,7 +98,7 @@ class ControlHandler(JsonHandler):
                 self.reply(404, {"error": f"no {method} {self.path} here; known: {known}"})
                 return
             act(_fields(text))
-        except (ValueError, ClockError, ControlError) as error:
+        except (ValueError, ClockError, ControlError, FaultPlanError) as error:
             self.reply(400, {"error": str(error)})
             return
         self.reply(200, self.server.status())
@@ -122,6 +123,7 @@ class ControlServer(LocalServer):
             ("POST", "/pause"): lambda fields: world.clock.pause(),
             ("POST", "/resume"): lambda fields: world.clock.resume(),
             ("POST", "/speed"): lambda fields: world.clock.set_speed(_number(fields, "speed")),
+            ("POST", "/faults"): lambda fields: _switch_faults(world, fields),
         }
         super().__init__(ControlHandler)
 
@@ -146,6 +148,15 @@ def _step(clock: SimClock, fields: Mapping[str, Any]) -> None:
     else:
         clock.step(clock.now_ms() + round(_number(fields, "seconds") * 1000))
     _advance_account()
+
+
+def _switch_faults(world: World, fields: Mapping[str, Any]) -> None:
+    """Switch a plan of faults on, or off where there is none."""
+    plan = fields.get("plan")
+    if plan is None:
+        faults.switch_off(world.config.sim_dir)
+    else:
+        faults.switch_on(world.config.sim_dir, faults.FaultPlan.from_json(json.dumps(plan)))
 
 
 def _fields(text: bytes) -> Mapping[str, Any]:

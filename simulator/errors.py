@@ -21,3 +21,7 @@ class ClockError(SimulatorError):
 
 class ControlError(SimulatorError):
     """A control call that cannot be obeyed, like stepping when no world is mounted."""
+
+
+class FaultPlanError(SimulatorError):
+    """A fault plan that cannot be played: it names what is wrong with it and what is known."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from simulator.clock import SimClock
 from simulator.exchange_errors import BinanceError, banned, too_much_weight
 from simulator.exchange_public import PublicApi, public_routes
 from simulator.exchange_routes import Route
+from simulator.faults.exchange import RawReply
+from simulator.faults.player import FaultPlayer
 from simulator.http import JsonHandler, LocalServer
 from simulator.market import Market
 from simulator.ratelimit import WEIGHT_A_MINUTE, Verdict, WeightLimiter
@@ -40,11 +44,28 @@ class ExchangeHandler(JsonHandler):
         headers = dict.fromkeys(("X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"), str(verdict.used))
         try:
             _let_pass(verdict)
-            self.reply(200, route.handle(query), headers)
+            self._send(self._found(f"{method} {url.path}", route, query), headers)
         except BinanceError as error:
             if verdict.retry_after_s:
                 headers["Retry-After"] = str(verdict.retry_after_s)
             self.reply(error.status, error.body, headers)
+
+    def _found(self, name: str, route: Route, query: Mapping[str, str]) -> Any:
+        """Return what a route answers, with the faults that the request meets."""
+        player = self.server.player
+        if not player.is_on:
+            return route.handle(query)
+        now_ms = self.server.clock.now_ms()
+        with self.server.one_at_a_time:
+            return player.play(name, lambda: route.handle(query), query, now_ms=now_ms)
+
+    def _send(self, value: Any, headers: dict[str, str]) -> None:
+        if not isinstance(value, RawReply):
+            self.reply(200, value, headers)
+            return
+        self.close_connection = self.close_connection or value.is_cut
+        if value.status:
+            self.reply_raw(value.status, value.body, headers | value.headers)
 
 
 class ExchangeServer(LocalServer):
@@ -61,6 +82,9 @@ class ExchangeServer(LocalServer):
     def __init__(self, market: Market, clock: SimClock, *, mono: Callable[[], float] = time.monotonic) -> None:
         self.routes: Mapping[tuple[str, str], Route] = public_routes(PublicApi(market, clock))
         self.limiter = WeightLimiter(mono)
+        self.clock = clock
+        self.player = FaultPlayer(clock.path.parent)
+        self.one_at_a_time = Lock()  # so that the same requests meet the same faults
         super().__init__(ExchangeHandler)
 
 

@@ -22,11 +22,13 @@ class JsonHandler(BaseHTTPRequestHandler):
 
     def reply(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
         """Send a JSON answer."""
-        body = json.dumps(value, separators=(",", ":")).encode()
+        self.reply_raw(status, json.dumps(value, separators=(",", ":")).encode(), headers)
+
+    def reply_raw(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Send an answer that is bytes; its headers are those of JSON unless others are given."""
+        usual = {"Content-Type": "application/json;charset=UTF-8", "Content-Length": str(len(body))}
         self.send_response(status)
-        self.send_header("Content-Type", "application/json;charset=UTF-8")
-        self.send_header("Content-Length", str(len(body)))
-        for name, text in (headers or {}).items():
+        for name, text in (usual | dict(headers or {})).items():
             self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body)

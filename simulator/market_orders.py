@@ -27,7 +27,7 @@ def plan_deal(account: Account, request: TradeRequest) -> Plan:
     if request.type not in SIDES:
         raise RequestRefusedError(mt5.TRADE_RETCODE_INVALID_ORDER)
     quote = checks.live_quote(account, symbol)
-    position = _target(account, request)
+    position = target(account, request)
     if account.hedging and position is not None:
         volume = checks.closing_volume(symbol, position, request.volume)
     else:
@@ -54,7 +54,7 @@ def plan_deal(account: Account, request: TradeRequest) -> Plan:
     return Plan(book=book, positions=after, realised=outcome.profit + outcome.swap + charge)
 
 
-def _target(account: Account, request: TradeRequest) -> Position | None:
+def target(account: Account, request: TradeRequest) -> Position | None:
     """Return the position that a market order is executed against, None where it opens one.
 
     On a hedging account that is the ticket in ``position``. A netting server has one position a symbol and does not

@@ -5,7 +5,7 @@ A test mounts a world; else the first ``initialize()`` takes the one that the en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from simulator.account import Account
@@ -52,16 +52,20 @@ def live() -> Account:
     return TERMINAL.connected_account()
 
 
-def data(name: str, body: Callable[[], T]) -> T | None:
+def data(name: str, body: Callable[[], T], **arguments: object) -> T | None:
     """Run an API function that answers data, None on failure."""
-    return _call(name, body, None)
+    return _call(name, body, None, arguments)
 
 
-def command(name: str, body: Callable[[], bool]) -> bool:
+def command(name: str, body: Callable[[], bool], **arguments: object) -> bool:
     """Run an API function that answers whether it worked."""
-    return _call(name, body, False)
+    return _call(name, body, False, arguments)
 
 
-def _call(name: str, body: Callable[[], T], failure: F) -> T | F:
-    """Run an API function under its name: all but last_error() pass here, so this is where a fault can be put."""
-    return TERMINAL.call(body, failure)
+def _call(name: str, body: Callable[[], T], failure: F, arguments: Mapping[str, object]) -> T | F:
+    """Run an API function under its name: all but last_error() pass here, so this is where faults are put."""
+    player = TERMINAL.player
+    if player is None or not player.is_on:
+        return TERMINAL.call(body, failure)
+    answer: T | F = player.answer(TERMINAL, name, body, failure, arguments)
+    return answer

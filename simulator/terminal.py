@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from simulator import constants as mt5
 from simulator.account import Account
 from simulator.arguments import read_str
+from simulator.faults.player import FaultPlayer
 from simulator.ledger import Ledger
 from simulator.refusals import TerminalCallError, no_connection, not_found
 from simulator.triggers import advance
@@ -37,6 +38,7 @@ class SimTerminal:
         self.connected = False
         self.selected: set[str] = set()  # symbols in Market Watch: all of them at first
         self.books: set[str] = set()  # symbols whose depth is subscribed
+        self.player: FaultPlayer | None = None
         self._account: Account | None = None
         self._requests = 0
 
@@ -57,13 +59,14 @@ class SimTerminal:
             )
             undo.pop_all()
         self.world = world
+        self.player = FaultPlayer(config.sim_dir)
         self.selected = set(world.market.symbols)
 
     def unmount(self) -> None:
         """Close the ledger and show nothing; a clean slate, as in a new process."""
         if self._account is not None:
             self._account.ledger.close()
-        self.world, self._account, self.connected = None, None, False
+        self.world, self._account, self.player, self.connected = None, None, None, False
         self.selected, self.books, self.error, self._requests = set(), set(), SUCCESS, 0
 
     def account(self) -> Account:
@@ -76,7 +79,10 @@ class SimTerminal:
         """
         if self.world is None or self._account is None:
             raise no_connection()
-        advance(self._account, self.world.clock.now_ms())
+        now_ms = self.world.clock.now_ms()
+        if self.player is not None:
+            self.player.catch_up(self._account, now_ms)
+        advance(self._account, now_ms)
         return self._account
 
     def connected_account(self) -> Account:

@@ -11,7 +11,7 @@ from simulator import constants as mt5
 from simulator.account import Account, Totals
 from simulator.market_orders import plan_close_by, plan_deal
 from simulator.pending_orders import plan_modify, plan_pending, plan_remove, plan_stops
-from simulator.plans import Plan
+from simulator.plans import Done, Plan
 from simulator.refusals import RETCODE_TEXTS, RequestRefusedError
 from simulator.structs import OrderCheckResult, OrderSendResult, TradeRequest
 
@@ -27,23 +27,30 @@ ACTIONS: dict[int, Callable[[Account, TradeRequest], Plan]] = {
 
 def send(account: Account, request: TradeRequest, request_id: int) -> OrderSendResult:
     """Execute a request, or refuse it with its retcode; what is executed is committed on return."""
-    retcode, deal, order, volume, price = mt5.TRADE_RETCODE_DONE, 0, 0, 0.0, 0.0
+    retcode, done = mt5.TRADE_RETCODE_DONE, Done()
     with account.transaction():
         try:
             done = _plan(account, request).book()
-            deal, order, volume, price = done.deal, done.order, float(done.volume), done.price
         except RequestRefusedError as refusal:
             retcode = refusal.retcode
+    return reply(account, request, request_id, retcode=retcode, done=done)
+
+
+def reply(
+    account: Account, request: TradeRequest, request_id: int, *, retcode: int, done: Done | None = None
+) -> OrderSendResult:
+    """Return the server's answer to a request, with the quote of the moment."""
+    done = done or Done()
     quote = account.quote(request.symbol) if request.symbol in account.market.symbols else None
     return OrderSendResult(
         retcode=retcode,
-        deal=deal,
-        order=order,
-        volume=volume,
-        price=price,
+        deal=done.deal,
+        order=done.order,
+        volume=float(done.volume),
+        price=done.price,
         bid=quote.bid if quote else 0.0,
         ask=quote.ask if quote else 0.0,
-        comment=RETCODE_TEXTS[retcode],
+        comment=RETCODE_TEXTS.get(retcode, ""),
         request_id=request_id,
         retcode_external=0,
         request=request,
@@ -62,6 +69,11 @@ def check(account: Account, request: TradeRequest) -> OrderCheckResult:
         floating = account.floating_of(plan.positions)
         totals = Totals(balance=balance, profit=floating, margin=account.margin(plan.positions))
     return _check_result(0, "Done", totals, request)
+
+
+def refused_check(account: Account, request: TradeRequest, *, retcode: int) -> OrderCheckResult:
+    """Return the answer to a check of a request that would be refused."""
+    return _check_result(retcode, RETCODE_TEXTS.get(retcode, ""), account.totals(), request)
 
 
 def _check_result(retcode: int, comment: str, totals: Totals, request: TradeRequest) -> OrderCheckResult:

@@ -78,7 +78,7 @@ def _on_tick(account: Account, symbol: str) -> bool:
     hit = [(p, level) for p in account.ledger.positions() if p.symbol == symbol and (level := _hit(p, quote))]
     reached = [o for o in account.ledger.orders() if o.symbol == symbol and _reached(o, quote)]
     for position, (reason, comment) in hit:
-        _close(account, position, reason, comment)
+        close_by_server(account, position, reason, comment)
     for order in reached:
         _activate(account, order, quote)
     return _stop_out(account) or bool(hit or reached)
@@ -100,7 +100,7 @@ def _reached(order: Order, quote: Quote) -> bool:
     return price >= order.price_open if order.type in ABOVE else price <= order.price_open
 
 
-def _close(account: Account, position: Position, reason: int, comment: str) -> None:
+def close_by_server(account: Account, position: Position, reason: int, comment: str) -> None:
     """Close a position by the server's own order, at the current price."""
     side = mt5.ORDER_TYPE_SELL if position.type == mt5.POSITION_TYPE_BUY else mt5.ORDER_TYPE_BUY
     price = account.price_current(position)
@@ -161,7 +161,7 @@ def _stop_out(account: Account) -> bool:
         if not tradable:
             return closed
         worst = min(tradable, key=lambda p: (account.floating(p) + p.swap, p.ticket))
-        _close(account, worst, mt5.ORDER_REASON_SO, f"[so {totals.margin_level:.2f}%]")
+        close_by_server(account, worst, mt5.ORDER_REASON_SO, f"[so {totals.margin_level:.2f}%]")
         closed = True
 
 

@@ -22,6 +22,7 @@ from execution.models import (
     ControlRow,
     DayStart,
     Decision,
+    Enrolment,
     EquityPoint,
     FillRecord,
     Intent,
@@ -49,6 +50,7 @@ REMOVED: tuple[type[models.Model], ...] = (
     EquityPoint,
     BrokerState,
     DayStart,
+    Enrolment,
     Account,
     KillEvent,
     ControlRow,
@@ -73,7 +75,11 @@ REMOVED: tuple[type[models.Model], ...] = (
     Task,
 )
 # What a person decided, what guards the next account, and what is only ever added to.
-KEPT = ("strategies.PlanRow", "strategies.RegistrySettings", "execution.LimitRow", "ops.Lease", "ops.AuditEntry")
+KEPT = (
+    *("strategies.PlanRow", "strategies.RegistrySettings"),
+    *("execution.LimitRow", "execution.FundedProgramme", "execution.QuietHoursRow"),
+    *("ops.Lease", "ops.AuditEntry"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from execution.models.control import ControlRow, KillEvent
 from execution.models.ledger import Account, BrokerState, EquityPoint, FillRecord
-from execution.models.limits import DayStart, LimitRow
+from execution.models.limits import DayStart, LimitRow, QuietHoursRow
 from execution.models.orders import Attempt, Decision, Intent, LegRecord
 from execution.models.portfolio import PortfolioWeight, RebalanceSettings
+from execution.models.programmes import Enrolment, FundedProgramme
 
 __all__ = [
     "Account",
@@ -13,12 +14,15 @@ __all__ = [
     "ControlRow",
     "DayStart",
     "Decision",
+    "Enrolment",
     "EquityPoint",
     "FillRecord",
+    "FundedProgramme",
     "Intent",
     "KillEvent",
     "LegRecord",
     "LimitRow",
     "PortfolioWeight",
+    "QuietHoursRow",
     "RebalanceSettings",
 ]

@@ -20,7 +20,7 @@ from loguru import logger
 
 from execution.brokers.base import Broker, OrderTicket, Permit, Reduction, SendResult
 from execution.errors import BrokerUnavailableError, PositionGoneError, RiskRefusedError
-from execution.limits import current_limits, loss_budgets
+from execution.limits import current_limits, current_quiet_hours, loss_budgets
 from execution.models import Account, Attempt, LegRecord
 from execution.planning.orders import Side
 from execution.safety import journal
@@ -28,6 +28,7 @@ from execution.safety.control import Needed, armed_account, current_control
 from execution.safety.locks import file_lock
 from execution.safety.reads import VenueReads, possible_exposure, read_venue
 from execution.safety.risk import OrderRequest, ReadAges, RequestCounts, RiskContext, Verdict, evaluate, require_allowed
+from execution.safety.risk.days import last_reset
 from execution.sessions.slots import HOUR, floor_hour
 from ops import clock, leases
 from ops.boot import boot_id
@@ -136,7 +137,9 @@ class Gate:
             ages=read_ages(reads, now),
             is_bar_closed=terms.bar_at is not None and terms.bar_at <= newest_closed,
             is_bar_fresh=terms.bar_at == newest_closed,
-            budgets=loss_budgets(self.account, limits, now),
+            budgets=loss_budgets(self.account, limits, now, balance=reads.account.balance),
+            market_at=now,
+            quiet_hours=current_quiet_hours(),
         )
 
     def _permit(self, leg: LegRecord, terms: Terms) -> Permit:
@@ -217,9 +220,13 @@ def _as_json(order: OrderTicket | Reduction) -> dict[str, Any]:
 
 
 def request_counts(now: datetime) -> RequestCounts:
-    """Return what was sent in the last real minute and in the market's day."""
+    """Return what was sent in the last real minute, and in the larger of the UTC day and the loss day so far.
+
+    On which clock a firm counts its requests is not published.
+    """
+    begin = min(now.replace(hour=0, minute=0, second=0, microsecond=0), last_reset(now))
     minute = Attempt.objects.filter(boot=boot_id(), sent_mono__gt=clock.mono() - 60).count()
-    today = Attempt.objects.filter(market_at__gte=now.replace(hour=0, minute=0, second=0, microsecond=0)).count()
+    today = Attempt.objects.filter(market_at__gte=begin).count()
     return RequestCounts(orders_last_minute=minute, orders_today=today, requests_today=today)
 
 

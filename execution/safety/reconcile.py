@@ -101,7 +101,7 @@ def book_fills(broker: Broker, account: Account) -> int:
 def store_fills(account: Account, fills: tuple[Fill, ...]) -> int:
     """Store deals that are not there yet, under the intent whose magic they bear, and return how many."""
     known = set(FillRecord.objects.filter(account=account).values_list("deal_id", flat=True))
-    fresh = [fill for fill in fills if fill.deal_id not in known]
+    fresh = list({fill.deal_id: fill for fill in fills if fill.deal_id not in known}.values())  # a venue may repeat one
     intents = {i.magic: i for i in Intent.objects.filter(magic__in={fill.magic for fill in fresh})}
     FillRecord.objects.bulk_create([_record(account, fill, intents.get(fill.magic)) for fill in fresh])
     return len(fresh)

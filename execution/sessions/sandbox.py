@@ -24,7 +24,7 @@ from django.conf import settings
 from django.core import serializers
 
 from execution.errors import ConfigError, ExecutionError
-from execution.models import LimitRow, PortfolioWeight, RebalanceSettings
+from execution.models import LimitRow, PortfolioWeight, QuietHoursRow, RebalanceSettings
 from execution.sessions.replay import BRIDGE, slots_between
 from execution.sessions.slots import HOUR
 from market.errors import DataMissingError
@@ -154,6 +154,7 @@ def _write_rows(path: Path, symbols: Sequence[Symbol]) -> None:
         *PortfolioWeight.objects.filter(symbol__in=symbols),
         RebalanceSettings.load(),
         *LimitRow.objects.all(),
+        *QuietHoursRow.objects.all(),
     ]
     path.write_text(serializers.serialize("json", rows))
 

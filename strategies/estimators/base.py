@@ -156,7 +156,9 @@ class BaseStrategy(BaseEstimator, ABC):
     def one_step_predict(self, bars: pd.DataFrame | BarArrays) -> float:
         """Return the position after the last bar: the last entry of ``predict``. Raises as ``fit``."""
         self._check_fitted()
-        return float(self._checked_positions(self.indicators(bars))[-1])
+        raw = self._raw(self.indicators(bars))
+        history.require_values(self._name, raw, self.min_values)
+        return float(self._sized(raw[-1:])[0])
 
     def signal(self, bars: pd.DataFrame | BarArrays) -> pd.DataFrame:
         """Return what a position is made of, as columns ``v, s, tilt, decay, raw, pos``. Raises as ``fit``.
@@ -226,7 +228,11 @@ class BaseStrategy(BaseEstimator, ABC):
 
     def _exposure(self, indicators: Indicators, tilt: Floats | float) -> Floats:
         """Return the position before decay and scale."""
-        return self.target_vol / indicators.v * indicators.s * tilt
+        exposure = self.target_vol / indicators.v
+        exposure *= indicators.s  # in place: a new array costs as much as what is written to it
+        if not isinstance(tilt, float) or tilt != 1.0:
+            exposure *= tilt
+        return exposure
 
     def _fit_decay(self, indicators: Indicators, exposure: Floats, chosen: slice | Rows) -> float:
         earned = blocks.recent_pnl(exposure, indicators.returns)[chosen]

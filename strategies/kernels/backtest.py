@@ -18,17 +18,14 @@ from strategies.kernels.jit import Floats, compiled
 SLOT, EARLY, CARRY = 1, 2, 4  # bits of a bar's marks: a slot acts at its open, one before its end, something is charged
 GROSS, SPREAD, SLIPPAGE, COMMISSION, SWAP, FUNDING, TRADED, TALLY = range(8)  # sums of a run; costs positive if paid
 BAR, SYMBOL, IS_EARLY, BEFORE, AFTER, PRICE, SPREAD_PAID, SLIPPAGE_PAID, COMMISSION_PAID, FILL = range(10)
-LANES, TILE = 16, 64  # variants side by side, bars whose positions are brought together
-# What a sweep keeps of its variants: where each field's ``LANES`` numbers begin, and how many fields there are.
-CASH, COINS, HELD, LOW, HIGH, NEEDED, LAST, PEAK, WORST, TOTAL, SQUARES, LEVELS, WORTHS, COUNT, FIELDS = (
-    field * LANES for field in range(15)
-)
-FIELDS //= LANES
+SOON, LATE, ABREAST = 4, 24, 16  # bars without an event before others are looked ahead at, so many of them abreast
 
 # A quotient of decimal numbers comes out of floats within this of the true one. What is so close to a half, or to a
 # whole number, is meant to be there: other quotients of prices and capitals are millions of times farther away.
 ROUNDING = 4e-15
 HALF = 0.499  # of a precision unit: what is nearer than this to the volume held rounds to it, whatever else is true
+TINY = 1e-150  # two volumes above it have a product above 0
+NEVER = (1.0, -1.0, 0.0)  # bounds that nothing is inside of
 NEAREST = 6755399441055744.0  # 1.5 * 2 ** 52: added and taken away again, it leaves the nearest even whole number
 
 
@@ -74,7 +71,7 @@ def held_after_py(held: float, target: float, band: float) -> float:
     return target
 
 
-def run_py(
+def run_py(  # noqa: C901 - one loop: passing its state to a function costs ten times what the function does
     positions: Floats, course: Course, terms: Terms, capital: tuple[float, float], equity: Floats, fills: Floats
 ) -> tuple[Floats, int]:
     """Trade one symbol's positions through all its bars.
@@ -88,8 +85,9 @@ def run_py(
         Account currency. Positions are sized from the lesser of ``fixed`` and the equity; infinity compounds.
     equity : ndarray of shape (n_bars,), float64
         Written to: at each bar's close.
-    fills : ndarray of shape (n_fills, FILL), float64
-        Written to, a row for each fill in their order; ``n_fills`` is at most the number of slots.
+    fills : ndarray of shape (n_rows, FILL), float64
+        Written to, a row for each fill in their order. There are at most as many as slots; of those that have no row
+        of their own only the last is kept, in the last row.
 
     Returns
     -------
@@ -98,54 +96,154 @@ def run_py(
     """
     cash, fixed = capital
     tally = np.zeros(TALLY)
-    count, held, coins = 0, 0.0, 0.0
+    count, held, coins, n_bars = 0, 0.0, 0.0, positions.size
     quiet = _quiet(held, terms)
-    for t in range(positions.size):
+    events = EARLY | CARRY if _is_charged(terms) else EARLY
+    t, last, wait = 0, 0, SOON  # the bar, the last event, and how long after one it is worth looking ahead
+    while t < n_bars:
+        if t - last >= wait:
+            busy = _first_busy(positions, course, terms, (cash, coins, fixed), quiet, events, t)
+            for k in range(t, busy):
+                equity[k] = cash + coins * course.close[k]
+            t = busy
+            if t == n_bars:
+                break
         mark = course.marks[t]
+        event = mark & events
         if mark & CARRY:
             cash -= _carry(coins, course.nights[t], course.funding[t], terms, tally)
-        if mark & SLOT:
-            position = positions[course.decided[t]]
-            for turn in range(2):
-                price = course.early[t] if turn else course.open_[t]
-                base = max(min(fixed, cash + coins * price), 0.0)
-                if not _is_quiet(position, base, price, terms, quiet):
-                    after = held_after(held, target_atoms(position, base, price, terms), terms.band)
-                    if after != held:
-                        cash -= _fill(fills[count], (t, 0, turn), held, after, price, terms, tally)
-                        count, held, coins = count + 1, after, after * terms.atom * terms.contract
-                        quiet = _quiet(held, terms)
-                if not mark & EARLY:
-                    break
+        for turn in range(2 if mark & EARLY else 1 if mark & SLOT else 0):
+            position, price = positions[course.decided[t]], course.early[t] if turn else course.open_[t]
+            base = max(min(fixed, cash + coins * price), 0.0)
+            if not _is_quiet(position, base, price, terms, quiet):
+                event = 1
+                after = held_after(held, target_atoms(position, base, price, terms), terms.band)
+                if after != held:
+                    row = fills[min(count, fills.shape[0] - 1)]
+                    cash -= _fill(row, (t, 0, turn), held, after, price, terms, tally)
+                    count, held, coins = count + 1, after, after * terms.atom * terms.contract
+                    quiet = _quiet(held, terms)
         equity[t] = cash + coins * course.close[t]
-    tally[GROSS] += coins * course.close[positions.size - 1]
+        t += 1
+        if event:
+            wait, last = SOON if t - last > 2 * LATE else LATE, t
+    tally[GROSS] += coins * course.close[n_bars - 1]
     return tally, count
+
+
+def _first_busy_py(
+    positions: Floats,
+    course: Course,
+    terms: Terms,
+    account: tuple[float, float, float],
+    quiet: tuple[float, float, float],
+    events: int,
+    begin: int,
+) -> int:
+    """Return the first bar from ``begin`` on that may change what is held, or the cash; ``n_bars`` if none does.
+
+    Until then both stay what they are, so that no bar waits for the one before, and the processor looks at several at
+    once: that is why the inner loop has no branch.
+
+    Parameters
+    ----------
+    account : (cash, coins, fixed)
+    quiet : (low, high, needed)
+        Of ``_quiet``.
+    events : int
+        Bits of the marks that make a bar busy whatever is asked.
+    """
+    n_bars, t = positions.size, begin
+    while t < n_bars:
+        end, found = min(t + ABREAST, n_bars), 0
+        for k in range(t, end):
+            position = positions[course.decided[k]]
+            found |= _is_busy(position, course.open_[k], course.marks[k], account, terms, quiet, events)
+        if found:
+            break
+        t = end
+    while t < n_bars:
+        position = positions[course.decided[t]]
+        if _is_busy(position, course.open_[t], course.marks[t], account, terms, quiet, events):
+            break
+        t += 1
+    return t
+
+
+def _is_busy_py(
+    position: float,
+    price: float,
+    mark: int,
+    account: tuple[float, float, float],
+    terms: Terms,
+    quiet: tuple[float, float, float],
+    events: int,
+) -> int:
+    """Return something else than 0 where a slot may trade, or an event is marked."""
+    cash, coins, fixed = account
+    base = cash + coins * price
+    base = base if base < fixed else fixed
+    base = base if base > 0.0 else 0.0
+    asks = 1 - int(_is_quiet(position, base, price, terms, quiet))
+    return (asks & mark) | (mark & events)
+
+
+def _is_charged_py(terms: Terms) -> bool:
+    """Tell whether nights or funding cost anything at all."""
+    return bool(terms.night_long != 0.0 or terms.night_short != 0.0 or terms.funding_rate != 0.0)
 
 
 def _quiet_py(held: float, terms: Terms) -> tuple[float, float, float]:
     """Return what keeps a volume as it is: the least and the most precision units asked, and the least capital.
 
     The capital is a tenth of the symbol's, in precision units: from it on, ``held`` is within the largest position.
+    What is asked inside of these surely ends where it began; outside, only working it out can tell.
     """
+    size = abs(held)
+    low, high = _unchanged(size, terms)
+    needed = 0.0
+    units = size if terms.precision == 0.0 else size / terms.precision
+    if terms.precision != 0.0 and not low <= units - HALF < units + HALF <= high:
+        if units != np.rint(units):  # grids that do not nest: which wishes end here is not worth telling
+            return NEVER
+        low, high = units - HALF, units + HALF
+        needed = units / (10.0 * terms.largest) * (1.0 + 1e-14) if held != 0.0 else 0.0
+    return (low, high, needed) if held >= 0.0 else (-high, -low, needed)
+
+
+def _unchanged_py(size: float, terms: Terms) -> tuple[float, float]:
+    """Return the least and the most precision units asked that the drift band keeps from changing a size above 0."""
+    if size == 0.0:
+        return 0.0, 0.0
     if terms.precision == 0.0:
-        return 1.0, -1.0, 0.0
-    units = held / terms.precision
-    if units != np.rint(units):  # grids that do not nest: which wishes end here is not worth telling
-        return 1.0, -1.0, 0.0
-    needed = abs(units) / (10.0 * terms.largest) * (1.0 + 1e-14) if held != 0.0 else 0.0
-    return units - HALF, units + HALF, needed
+        slack = ROUNDING * size
+        low = max(size - terms.band, TINY) + slack
+        return (low, size + terms.band - slack) if size > TINY else NEVER[:2]
+    coarse, fine = max(terms.step, terms.precision), min(terms.step, terms.precision)
+    if coarse % fine != 0.0 or np.rint(10.0 * terms.largest) > 10.0 * terms.largest:
+        return NEVER[:2]
+    # Rounding and the largest position take less than the coarser step off what was asked, and add no more than it.
+    margin = coarse * 1.001
+    return (max(size - terms.band, terms.smallest) + margin) / terms.precision, (
+        size + terms.band - margin
+    ) / terms.precision
 
 
 def _is_quiet_py(position: float, base: float, price: float, terms: Terms, quiet: tuple[float, float, float]) -> bool:
-    """Tell whether the target is what is held: true of most slots, and far quicker than working the target out."""
+    """Tell whether the target is what is held: true of most slots, and far quicker than working the target out.
+
+    Both sides are multiplied by the price, because a division costs as much as all the rest.
+    """
     low, high, needed = quiet
-    unit = base * (terms.weight / terms.contract * terms.units * 0.1) / price
-    tenths = (min(max(position, -terms.largest), terms.largest) * 10.0 + NEAREST) - NEAREST
-    asked = unit * tenths
+    worth = base * (terms.weight / terms.contract * terms.units * 0.1)
+    wish = position if position < terms.largest else terms.largest
+    wish = (wish if wish > -terms.largest else -terms.largest) * 10.0
+    tenths = (wish + NEAREST) - NEAREST
     # A position as large as is allowed is rounded down, all others to the nearest.
     shift = 0.5 if abs(tenths) >= 10.0 * terms.largest else 0.0
-    asked -= shift if tenths > 0.0 else -shift
-    return bool(low <= asked <= high and needed <= unit)
+    rounded = worth * tenths - (shift if tenths > 0.0 else -shift) * price
+    asked = worth * wish if terms.precision == 0.0 else rounded
+    return bool((low * price <= asked) & (asked <= high * price) & (needed * price <= worth))
 
 
 def _carry_py(coins: float, nights: float, funding: float, terms: Terms, tally: Floats) -> float:
@@ -237,117 +335,6 @@ def run_portfolio_py(  # noqa: C901 - one loop: passing its arrays to a function
     return tally, count
 
 
-def sweep_py(  # noqa: C901 - one loop, as above
-    positions: Floats, course: Course, terms: Terms, capital: tuple[float, float], out: Floats
-) -> None:
-    """Trade many variants of one symbol's positions as ``run_py`` does, keeping only what is made of their equity.
-
-    ``LANES`` variants pass through the bars side by side, so that the processor does most slots, which change nothing,
-    and all valuing on several of them at once. State is one array of ``LANES`` numbers for each field, because the
-    compiler finds no such order in several arrays that might overlap.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_variants, n_bars), float64
-    course, terms, capital
-        As for ``run_py``.
-    out : ndarray of shape (n_variants, FIELDS), float64
-        Written to: every field after the last bar.
-    """
-    n_variants, n_bars = positions.shape
-    start, fixed = capital
-    asked, state, tally = np.zeros((TILE, LANES)), np.empty(FIELDS * LANES), np.zeros(TALLY)
-    for first in range(0, n_variants, LANES):
-        width = min(LANES, n_variants - first)
-        _begin(state, start, terms)
-        for begin in range(0, n_bars, TILE):
-            n_tile = min(TILE, n_bars - begin)
-            for k in range(n_tile):
-                decided = course.decided[begin + k]
-                for j in range(width):
-                    asked[k, j] = positions[first + j, decided]
-            for t in range(begin, begin + n_tile):
-                mark, wishes = course.marks[t], asked[t - begin]
-                for j in range(width if mark & CARRY else 0):
-                    paid = _carry(state[COINS + j], course.nights[t], course.funding[t], terms, tally)
-                    state[CASH + j] -= paid
-                for turn in range(2 if mark & EARLY else 1 if mark & SLOT else 0):
-                    price = course.early[t] if turn else course.open_[t]
-                    for j in range(0 if _all_quiet(state, wishes, price, fixed, terms) else width):
-                        base = max(min(fixed, state[CASH + j] + state[COINS + j] * price), 0.0)
-                        quiet = state[LOW + j], state[HIGH + j], state[NEEDED + j]
-                        if not _is_quiet(wishes[j], base, price, terms, quiet):
-                            _trade_lane(state, j, target_atoms(wishes[j], base, price, terms), price, terms, tally)
-                _value(state, course.close[t])
-        for j in range(width):
-            for field in range(FIELDS):
-                out[first + j, field] = state[field * LANES + j]
-
-
-def _begin_py(state: Floats, start: float, terms: Terms) -> None:
-    """Give every lane its capital."""
-    state[:] = 0.0
-    for j in range(LANES):
-        state[CASH + j] = state[LAST + j] = state[PEAK + j] = start
-        state[WORST + j] = 1.0
-        state[LOW + j], state[HIGH + j], state[NEEDED + j] = _quiet(0.0, terms)
-
-
-def _all_quiet_py(state: Floats, asked: Floats, price: float, fixed: float, terms: Terms) -> bool:
-    """Tell whether all lanes hold their targets: ``_is_quiet`` without a branch, so that it runs on several at once."""
-    top = terms.largest
-    lots = terms.weight / terms.contract * terms.units * 0.1
-    busy = 0
-    for j in range(LANES):
-        base = state[CASH + j] + state[COINS + j] * price
-        base = base if base < fixed else fixed
-        base = base if base > 0.0 else 0.0
-        unit = base * lots / price
-        tenths = asked[j] if asked[j] < top else top
-        tenths = tenths if tenths > -top else -top
-        tenths = (tenths * 10.0 + NEAREST) - NEAREST
-        shift = 0.5 if abs(tenths) >= 10.0 * top else 0.0
-        wish = unit * tenths - (shift if tenths > 0.0 else -shift)
-        busy |= 1 if wish < state[LOW + j] else 0
-        busy |= 1 if wish > state[HIGH + j] else 0
-        busy |= 1 if unit < state[NEEDED + j] else 0
-    return busy == 0
-
-
-def _trade_lane_py(state: Floats, j: int, target: float, price: float, terms: Terms, tally: Floats) -> None:
-    """Bring one lane to its target."""
-    held = state[HELD + j]
-    after = held_after(held, target, terms.band)
-    if after != held:
-        change = (after - held) * terms.atom * terms.contract
-        spread, slippage, commission = _charge(change, price, terms, tally)
-        state[CASH + j] -= change * price + spread + slippage + commission
-        state[WORTHS + j] += abs(change) * price
-        state[COUNT + j] += 1.0
-        state[HELD + j], state[COINS + j] = after, after * terms.atom * terms.contract
-        state[LOW + j], state[HIGH + j], state[NEEDED + j] = _quiet(after, terms)
-
-
-def _value_py(state: Floats, close: float) -> None:
-    """Add a bar's equity to what is made of it. Divisions are dear: falls are divided only where one is deeper."""
-    deeper = 0
-    for j in range(LANES):
-        now = state[CASH + j] + state[COINS + j] * close
-        before = state[LAST + j]
-        change = now / before - 1.0
-        change = change if before > 0.0 else 0.0
-        state[TOTAL + j] += change
-        state[SQUARES + j] += change * change
-        state[LEVELS + j] += now
-        peak = now if now > state[PEAK + j] else state[PEAK + j]
-        state[PEAK + j] = peak
-        state[LAST + j] = now
-        deeper |= 1 if now < state[WORST + j] * peak else 0
-    for j in range(LANES if deeper else 0):
-        ratio = state[LAST + j] / state[PEAK + j]
-        state[WORST + j] = ratio if ratio < state[WORST + j] else state[WORST + j]
-
-
 def _worth_py(coins: Floats, prices: Floats, t: int) -> float:
     """Return what is held, at the prices of a bar."""
     worth = 0.0
@@ -373,8 +360,12 @@ def _down_py(volume: float, step: float) -> float:
 _down = compiled(_down_py)
 _terms = compiled(_terms_py)
 _worth = compiled(_worth_py)
+_unchanged = compiled(_unchanged_py)
 _quiet = compiled(_quiet_py)
 _is_quiet = compiled(_is_quiet_py)
+_is_charged = compiled(_is_charged_py)
+_is_busy = compiled(_is_busy_py)
+_first_busy = compiled(_first_busy_py)
 _carry = compiled(_carry_py)
 _charge = compiled(_charge_py)
 _fill = compiled(_fill_py)
@@ -382,8 +373,3 @@ target_atoms = compiled(target_atoms_py)
 held_after = compiled(held_after_py)
 run = compiled(run_py)
 run_portfolio = compiled(run_portfolio_py)
-_begin = compiled(_begin_py)
-_all_quiet = compiled(_all_quiet_py)
-_trade_lane = compiled(_trade_lane_py)
-_value = compiled(_value_py)
-sweep = compiled(sweep_py)

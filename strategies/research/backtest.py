@@ -17,6 +17,7 @@ from strategies.errors import ParameterError
 from strategies.estimators.parameters import Number
 from strategies.kernels import backtest as kernel
 from strategies.kernels.course import Terms
+from strategies.kernels.equity import figures
 from strategies.kernels.jit import Floats
 from strategies.research.costs import CostTotals
 from strategies.research.fills import Fills, Trip, trips
@@ -112,24 +113,18 @@ class BacktestResult:
     @property
     def returns(self) -> Floats:
         """Each bar's change of equity as a fraction of the equity before; 0 where nothing was left."""
-        before = np.concatenate([[self.capital.start], self.equity[:-1]])
-        alive = before > 0
-        change = np.zeros(len(before))
-        np.divide(self.equity - before, before, out=change, where=alive)
-        return change
+        return self._judged[0]
 
     @property
     def score(self) -> Score:
         """The figures that a sweep ranks by."""
-        returns, peaks = self.returns, np.maximum.accumulate(np.maximum(self.equity, self.capital.start))
-        return Score.of(
-            mean=float(returns.mean()),
-            std=float(returns.std(ddof=1)) if len(returns) > 1 else math.nan,
-            total_return=self.end / self.capital.start - 1,
-            max_drawdown=float((self.equity / peaks).min()) - 1,
-            turnover=self.traded / level if (level := float(self.equity.sum())) > 0 else math.nan,
-            bars_per_year=self.timeline.bars_per_year,
-        )
+        return Score.of(self._judged[1], self.timeline, self.capital, traded=self.traded)
+
+    @property
+    def _judged(self) -> tuple[Floats, Floats]:
+        """Returns, and the kernel's figures of the equity."""
+        returns = np.empty(len(self.equity))
+        return returns, figures(self.equity, float(self.capital.start), returns)
 
     def trips(self) -> tuple[Trip, ...]:
         """Return the positions from their opening to their end, see ``fills.trips``."""
@@ -156,22 +151,17 @@ class Score:
     turnover: float  # worth traded a day, as a multiple of the mean equity; NaN where that is not above 0
 
     @classmethod
-    def of(
-        cls,
-        *,
-        mean: float,
-        std: float,
-        total_return: float,
-        max_drawdown: float,
-        turnover: float,
-        bars_per_year: float,
-    ) -> Score:
-        """Return the figures of moments and turnover a bar."""
+    def of(cls, judged: Floats, timeline: Timeline, capital: Capital, *, traded: float) -> Score:
+        """Return the figures of what ``kernels.equity.figures`` found."""
+        mean, squares, levels, worst, last = judged.tolist()
+        n_bars = len(timeline)
+        std = math.sqrt(squares / (n_bars - 1)) if n_bars > 1 else math.nan
+        turnover = traded / levels if levels > 0 else math.nan
         return cls(
-            sharpe=mean / std * math.sqrt(bars_per_year) if std > 0 else math.nan,
-            total_return=total_return,
-            max_drawdown=max_drawdown,
-            turnover=turnover * bars_per_year / DAYS_A_YEAR,
+            sharpe=mean / std * math.sqrt(timeline.bars_per_year) if std > 0 else math.nan,
+            total_return=last / capital.start - 1,
+            max_drawdown=worst - 1,
+            turnover=turnover * timeline.bars_per_year / DAYS_A_YEAR,
         )
 
 

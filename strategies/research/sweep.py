@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from strategies.errors import ParameterError
 from strategies.estimators.parameters import Whole
 from strategies.kernels import backtest as kernel
 from strategies.kernels.course import Terms
+from strategies.kernels.equity import figures
 from strategies.kernels.jit import Floats, Integers
-from strategies.research.backtest import DAYS_A_YEAR, Capital
+from strategies.research.backtest import Capital, Score
 from strategies.research.events import BacktestError
 from strategies.research.inputs import Positions, position_row, terms_of
 from strategies.research.lots import SymbolTerms
 from strategies.research.timeline import Timeline
+
+CHUNK = 16  # variants that travel to a worker together
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -58,7 +62,7 @@ def sweep(
         Of one symbol.
     variants : iterable of Series or array
         Positions as for ``backtest``: the rows of a matrix, or a generator that fits and predicts one parameter set
-        after the other. A few are taken when a thread is free, and let go once they are scored.
+        after the other. One is taken when a thread is free, and let go once it is scored.
     terms : SymbolTerms, optional
     capital : Capital, optional
     threads : int, default=1
@@ -74,73 +78,82 @@ def sweep(
     if threads not in Whole(1):
         raise ParameterError(f"sweep: threads must be {Whole(1)}, was {threads!r}")
     capital = capital or Capital()
-    chunks, own = _Chunks(timeline, variants), terms_of(timeline, terms)[0]
+    queue, own = _Queue(timeline, variants), terms_of(timeline, terms)[0]
     with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda _: _run_all(chunks, timeline, own, capital), range(threads))
-        done = sorted((chunk for part in parts for chunk in part), key=lambda chunk: chunk[0])
-    figures = np.concatenate([chunk for _, chunk in done]) if done else np.empty((0, kernel.FIELDS))
-    return _result(figures, timeline, capital)
+        parts = pool.map(lambda _: _run_all(queue, timeline, own, capital), range(threads))
+        done = sorted((one for part in parts for one in part), key=lambda one: one[0])
+    return _result([score for _, score, _ in done], [n_fills for _, _, n_fills in done])
 
 
-class _Chunks:
-    """Takes a chunk of variants at a time off an iterable, for one thread after the other."""
+def sweep_on_workers(
+    timeline: Timeline,
+    variants: Iterable[Positions],
+    *,
+    terms: SymbolTerms | None = None,
+    capital: Capital | None = None,
+    n_jobs: int | None = None,
+) -> SweepResult:
+    """Score variants as ``sweep`` does, on joblib's workers; the figures are the same to the bit.
+
+    Threads are quicker on one machine, for nothing is copied to them: this is for workers on others. Where they are is
+    the caller's to say, with ``joblib.parallel_config`` or ``strategies.parallel.fit_backend``. Every worker gets the
+    timeline with each ``CHUNK`` of variants; those are taken off the iterable as workers become free.
+
+    Parameters
+    ----------
+    timeline, variants, terms, capital
+        As for ``sweep``.
+    n_jobs : int, optional
+        As in joblib.
+
+    Raises
+    ------
+    BacktestError, ParameterError
+        As ``sweep``.
+    """
+    chunks = iter(partial(_next_chunk, iter(variants)), [])
+    score = delayed(partial(sweep, timeline, terms=terms, capital=capital))
+    parts = Parallel(n_jobs=n_jobs)(score(chunk) for chunk in chunks) or [sweep(timeline, ())]
+    return SweepResult(
+        **{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(SweepResult)}
+    )
+
+
+def _next_chunk(variants: Iterator[Positions]) -> list[Positions]:
+    return list(islice(variants, CHUNK))
+
+
+class _Queue:
+    """Takes one variant at a time off an iterable, for one thread after the other."""
 
     def __init__(self, timeline: Timeline, variants: Iterable[Positions]) -> None:
         self._timeline = timeline
-        self._variants = iter(variants)
-        self._matrix = variants if _is_ready(variants) else None
-        self._taken = 0
+        self._variants = enumerate(variants)
         self._lock = Lock()
 
-    def take(self) -> tuple[int, Floats]:
-        """Return how many variants came before, and the next ones' positions: of shape (0, n_bars) after the last."""
+    def take(self) -> tuple[int, Floats] | None:
+        """Return the next variant's number and positions; None after the last."""
         with self._lock:
-            chunk = list(islice(self._variants, kernel.LANES))
-            before, self._taken = self._taken, self._taken + len(chunk)
-        rows = [position_row(self._timeline, 0, variant) for variant in chunk]
-        if not rows:
-            return before, np.empty((0, len(self._timeline)))
-        if self._matrix is not None:
-            return before, self._matrix[before : before + len(rows)]
-        return before, np.stack(rows)
+            taken = next(self._variants, None)
+        return None if taken is None else (taken[0], position_row(self._timeline, 0, taken[1]))
 
 
-def _is_ready(variants: object) -> TypeGuard[Floats]:
-    """Tell whether variants are a matrix whose rows need not be put together again."""
-    if not isinstance(variants, np.ndarray) or variants.ndim != 2 or variants.dtype != np.float64:
-        return False
-    return variants.flags.c_contiguous and variants.flags.writeable
+def _run_all(queue: _Queue, timeline: Timeline, terms: Terms, capital: Capital) -> list[tuple[int, Score, int]]:
+    """Run variant after variant; kernels let go of the interpreter, so that threads do run side by side.
+
+    All of them have the same memory for their equity and returns, and for a fill that nobody reads.
+    """
+    course, done = timeline.course(0), []
+    equity, returns, fill = np.empty(len(timeline)), np.empty(len(timeline)), np.empty((1, kernel.FILL))
+    while (taken := queue.take()) is not None:
+        number, positions = taken
+        tally, n_fills = kernel.run(positions, course, terms, capital.for_kernel, equity, fill)
+        judged = figures(equity, float(capital.start), returns)
+        score = Score.of(judged, timeline, capital, traded=float(tally[kernel.TRADED]))
+        done.append((number, score, n_fills))
+    return done
 
 
-def _run_all(chunks: _Chunks, timeline: Timeline, terms: Terms, capital: Capital) -> list[tuple[int, Floats]]:
-    """Run chunk after chunk; kernels let go of the interpreter, so that threads do run side by side."""
-    course = timeline.course(0)
-    done: list[tuple[int, Floats]] = []
-    while True:
-        before, positions = chunks.take()
-        if not len(positions):
-            return done
-        figures = np.empty((len(positions), kernel.FIELDS))
-        kernel.sweep(positions, course, terms, capital.for_kernel, figures)
-        done.append((before, figures))
-
-
-def _result(figures: Floats, timeline: Timeline, capital: Capital) -> SweepResult:
-    """Return what the kernel's sums amount to; the formulas are ``BacktestResult.score``'s."""
-
-    def field(first: int) -> Floats:
-        return figures[:, first // kernel.LANES]
-
-    n_bars = len(timeline)
-    mean = field(kernel.TOTAL) / n_bars
-    spread = np.maximum(field(kernel.SQUARES) - n_bars * mean**2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # an equity that never moves has no Sharpe ratio
-        sharpe = mean / np.sqrt(spread / (n_bars - 1)) * np.sqrt(timeline.bars_per_year)
-        turnover = field(kernel.WORTHS) / field(kernel.LEVELS) * timeline.bars_per_year / DAYS_A_YEAR
-    return SweepResult(
-        sharpe=np.where(spread > 0, sharpe, np.nan),
-        total_return=field(kernel.LAST) / capital.start - 1,
-        max_drawdown=field(kernel.WORST) - 1,
-        turnover=np.where(field(kernel.LEVELS) > 0, turnover, np.nan),
-        n_fills=field(kernel.COUNT).astype(np.int64),
-    )
+def _result(scores: list[Score], n_fills: list[int]) -> SweepResult:
+    columns = {one.name: np.array([getattr(score, one.name) for score in scores]) for one in fields(Score)}
+    return SweepResult(**columns, n_fills=np.array(n_fills, dtype=np.int64))

@@ -22,6 +22,7 @@ from tests.bars_builders import make_bars
 from tests.desk import open_desk
 from tests.docs_reader import DOCS, codes, subsections
 from tests.fits_builders import plan_row, run_command
+from tests.programme_builders import make_programme
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("documented commands"), pytest.mark.slow]
 
@@ -64,6 +65,10 @@ TYPED = [
     ("signal_explain BTCUSD", 0),
     ("signal_explain BTCUSD --at noon", 2),
     ("trade_status", 0),
+    ("risk_status", 0),
+    ("ftmo_status", 5),
+    ("ftmo_status --programme PROGRAMME", 0),
+    ("ftmo_status --programme none", 2),
     ("job_list", 0),
     ("job_cancel RUN", 0),
     ("job_cancel RUN", 4),
@@ -128,6 +133,7 @@ def said(tmp_path_factory, django_db_setup, django_db_blocker) -> list[Said]:
                 store_watched(desk.account, watch(desk.broker))
                 Symbol.objects.create(name="BTCUSD", binance_symbol="BTCUSDT")
                 plan_row(strat_weight=1.0)
+                make_programme()
                 update_all_data()
                 return [_typed(line, expected, folder) for line, expected in TYPED]
         finally:
@@ -138,6 +144,7 @@ def _typed(line: str, expected: int, folder: Path) -> Said:
     newest = FittedModel.objects.order_by("-pk").first()
     waiting, _ = runs.create_run("fit_models", "asked for")
     words = {"FILE": str(_bar_file(folder)), "MISSING": str(folder / "none.csv"), "ARM_DEMO": "ARM DEMO"}
+    words |= {"PROGRAMME": "two-step"}
     words |= {"MODEL": str(newest.pk if newest else 0), "RUN": str(waiting.pk)}
     words |= {"GRID": '{"breakout_window": [48, 96]}', "FOLDER": str(folder / "out"), "SHEET": str(folder / "a.html")}
     tested = [str(key) for key in Backtest.objects.order_by("pk").values_list("pk", flat=True)]

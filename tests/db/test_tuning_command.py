@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import joblib
 import numpy as np
@@ -293,6 +293,10 @@ def test_a_search_of_no_symbol_is_not_queued():
 # --- where the work is done -----------------------------------------------------------------------------------------
 
 
+def callable_there(function, name):
+    return {"somebody": function(name)}
+
+
 def test_one_job_works_here_whatever_the_backend(settings):
     settings.FIT_BACKEND = "dask"
     assert len(tune()["trials"]) == 3
@@ -317,9 +321,9 @@ def test_dask_is_imported_when_chosen_and_talks_to_its_scheduler(settings, monke
     used = []
 
     @contextmanager
-    def client(address):
+    def client(address, *, timeout):
         used.append(address)
-        yield
+        yield SimpleNamespace(run=callable_there, run_on_scheduler=callable_there)
         used.append("closed")
 
     @contextmanager
@@ -351,7 +355,7 @@ def test_dask_that_cannot_be_used_is_one_line(settings, monkeypatch, scheduler, 
 def test_a_scheduler_that_does_not_answer_is_one_line(settings, monkeypatch):
     settings.FIT_BACKEND, settings.DASK_SCHEDULER = "dask", "tcp://127.0.0.1:1"
 
-    def client(address):
+    def client(address, *, timeout):
         raise OSError("Timed out trying to connect")
 
     module = ModuleType("dask.distributed")
@@ -359,6 +363,35 @@ def test_a_scheduler_that_does_not_answer_is_one_line(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "dask", ModuleType("dask"))
     monkeypatch.setitem(sys.modules, "dask.distributed", module)
     with pytest.raises(BackendError, match="no dask scheduler answers at tcp://127"), fit_backend(2):
+        pass
+
+
+def cannot_import(function, name):
+    raise ModuleNotFoundError("No module named 'strategies'")
+
+
+@pytest.mark.parametrize(
+    ("on_scheduler", "on_workers", "words"),
+    [
+        (callable_there, lambda *_: {}, "has no workers"),
+        (callable_there, cannot_import, "cannot import strategies.research.onbars"),
+        (cannot_import, callable_there, "cannot import strategies.research.onbars"),
+    ],
+)
+def test_a_cluster_that_cannot_do_the_work_is_one_line_instead_of_a_wait(
+    on_scheduler, on_workers, words, settings, monkeypatch
+):
+    settings.FIT_BACKEND, settings.DASK_SCHEDULER = "dask", "tcp://127.0.0.1:1"
+
+    @contextmanager
+    def client(address, *, timeout):
+        yield SimpleNamespace(run=on_workers, run_on_scheduler=on_scheduler)
+
+    module = ModuleType("dask.distributed")
+    module.Client = client
+    monkeypatch.setitem(sys.modules, "dask", ModuleType("dask"))
+    monkeypatch.setitem(sys.modules, "dask.distributed", module)
+    with pytest.raises(BackendError, match=words), fit_backend(2):
         pass
 
 

@@ -214,7 +214,3 @@ def test_kernels_are_their_python_twins(seed, lots, is_rounded):
         np.testing.assert_allclose(fills, runs[0][1], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(tally, runs[0][2], rtol=1e-9, atol=1e-9)
         assert count == runs[0][3]
-    swept = [np.empty((3, kernel.FIELDS)) for _ in range(2)]
-    kernel.sweep(positions, course, terms, (10_000.0, np.inf), swept[0])
-    kernel.sweep_py(positions, course, terms, (10_000.0, np.inf), swept[1])
-    np.testing.assert_allclose(*swept, rtol=1e-9, atol=1e-9)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks import BENCHMARKS, bars, command, harness, report
+from benchmarks import BENCHMARKS, bars, command, crossover, harness, peers, report
 from benchmarks.harness import Contest, Row, UnknownBenchmarkError, max_abs_diff
+from benchmarks.memory import peak_bytes
 from benchmarks.peers_strategies import SEE, Peer
 from strategies.estimators import STRATEGIES, build
 from tests.bars_builders import make_bars, read_bars
+from tests.bench_builders import make_row
 
 pytestmark = pytest.mark.slow
 
@@ -64,12 +68,6 @@ def judged(monkeypatch, contest: Contest) -> Row:
 
     monkeypatch.setattr(harness, "open_contest", lambda name: prepare())
     return harness.run("made up")
-
-
-def make_row(**changes) -> Row:
-    values = {"name": "a", "ours_s": 0.002, "peer": "pandas", "peer_s": 0.5, "ratio": 250.0, "goal": 100.0}
-    values |= {"limit_s": None, "ok": True, "max_abs_diff": 1e-12, "data": "synthetic", "note": "8760 bars"}
-    return Row(**(values | changes))
 
 
 def test_both_sides_run_in_turn_with_the_garbage_collector_off(runner):
@@ -194,10 +192,10 @@ def run_command(monkeypatch, *arguments: str, ok: bool = True) -> int:
 
 
 def test_the_document_has_the_fields_that_others_rely_on(monkeypatch, capsys):
-    assert run_command(monkeypatch, "--json", "--only", "rebalance", "--only", "read_bars") == 0
+    assert run_command(monkeypatch, "--json", "--only", "rebalance", "--only", "sweep") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["ok"], document["schema"], document["warnings"]) == (True, "bench/1", [])
-    assert [row["name"] for row in document["data"]["rows"]] == ["rebalance", "read_bars"]
+    assert [row["name"] for row in document["data"]["rows"]] == ["rebalance", "sweep"]
     promised = {"name", "ours_s", "peer", "peer_s", "ratio", "goal", "ok", "max_abs_diff"}
     assert promised <= set(document["data"]["rows"][0])
 
@@ -208,7 +206,8 @@ def test_a_missed_goal_is_said_and_ends_with_3(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"), [(("--only", "x"), "no benchmark 'x'; known: "), (("--write", "--only", "a"), "'a'")]
+    ("arguments", "problem"),
+    [(("--only", "x"), "no benchmark 'x'; known: "), (("--write", "--only", "sweep"), "--write runs all")],
 )
 def test_wrong_usage_ends_with_2_and_runs_nothing(arguments, problem, monkeypatch, capsys):
     monkeypatch.setattr(command.harness, "run", lambda name: pytest.fail("it ran"))
@@ -241,3 +240,82 @@ def test_a_table_says_goal_limit_and_what_was_missed():
     assert "9.9×" in text
     assert "**no**" in text
     assert text.count("synthetic; 8760 bars") == 1
+
+
+# --- peers that are not there, and memory ---------------------------------------------------------------------------
+
+
+def test_without_its_peer_ours_is_timed_alone_and_nothing_is_said_of_goals(runner, monkeypatch):
+    contest = make_contest(runner, difference=lambda: pytest.fail("it was compared"))
+    row = judged(monkeypatch, replace(contest, peer=None))
+    assert row.ours_s == pytest.approx(0.1)
+    assert (row.peer_s, row.ratio, row.ok, row.max_abs_diff) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("backtests.vectorbt", "vectorbt"), ("backtests.backtesting_py", "backtesting"), ("sweeps.vectorbt", "vectorbt")],
+)
+def test_a_row_whose_peer_is_missing_still_runs(module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(crossover, "long_bars", lambda: bars.long_bars(400))
+    monkeypatch.setitem(BENCHMARKS, "made up", f"benchmarks.{module}")
+    row = harness.run("made up", rounds=1, budget_s=0.0)
+    assert (row.ok, row.ours_s > 0) == (None, True)
+
+
+def test_a_missing_peer_is_one_line_that_names_its_requirements(monkeypatch, capsys):
+    gone = make_row(ok=None, peer="vectorbt", peer_s=None, ratio=None, max_abs_diff=None)
+    monkeypatch.setattr(command.harness, "run", lambda name: gone)
+    assert command.run_command(["--only", "sweep"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        "warning: not installed, so ours ran alone: vectorbt; pip install -r requirements-bench.txt"
+    )
+    assert "2 ms" in said.out
+    assert "not installed" in said.out
+
+
+def test_the_docs_are_not_written_without_a_peer(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "DOCS", tmp_path / "benchmarks.md")
+    gone = make_row(ok=None, peer_s=None, ratio=None, max_abs_diff=None)
+    monkeypatch.setattr(command.harness, "run", lambda name: gone)
+    assert command.run_command(["--write"]) == 2
+    assert not command.DOCS.exists()
+    assert "--write needs all peers" in capsys.readouterr().err
+
+
+def test_a_package_that_lacks_one_of_its_own_is_an_error_and_not_missing(monkeypatch, tmp_path):
+    (tmp_path / "halfpeer.py").write_text("import a_module_that_nobody_has")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert peers.find_peer("a_module_that_nobody_has") is None
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_has"):
+        peers.find_peer("halfpeer")
+
+
+@pytest.mark.parametrize("size", [40_000_000, 80_000_000])
+def test_memory_is_what_the_work_takes_at_its_worst(size):
+    assert peak_bytes(lambda: np.ones(size // 8)) == pytest.approx(size, rel=0.2)
+
+
+def test_work_whose_memory_is_measured_says_when_it_fails(capfd):
+    with pytest.raises(ChildProcessError, match="failed"):
+        peak_bytes(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(("goal", "ok"), [(50.0, True), (5000.0, False)])
+def test_a_goal_in_memory_is_judged_too(runner, monkeypatch, goal, ok):
+    sizes = iter([2**20, 500 * 2**20])
+    monkeypatch.setattr(harness, "peak_bytes", lambda work: next(sizes))
+    row = judged(monkeypatch, make_contest(runner, memory_goal=goal))
+    assert row.ok is ok
+    assert f"memory at the worst moment 1 MiB against 500 MiB (500×, goal ≥ {goal:g}×)" in report.as_text([row])
+
+
+def test_a_page_is_the_same_for_the_same_rows_and_says_why_a_goal_is_missed():
+    rows = [make_row(name="rebalance", ok=False), make_row(name="sweep")]
+    page = report.as_markdown(rows)
+    assert page == report.as_markdown(rows)
+    assert "why it is missed: every model's whole year" in page
+    assert page.count("why it is missed") == 1
+    assert set(report.GAPS) <= set(BENCHMARKS)

@@ -14,7 +14,7 @@ from django.core.management import get_commands, load_command_class
 
 from benchmarks import BENCHMARKS
 from execution.brokers import BROKERS
-from execution.models import RebalanceSettings
+from execution.models import Enrolment, FundedProgramme, QuietHoursRow, RebalanceSettings
 from execution.safety.risk import LIMITS, RULES
 from market.feeds import FEEDS
 from market.models import Symbol
@@ -78,6 +78,9 @@ def test_every_line_of_the_example_says_why():
         ("Registry settings", RegistrySettings, set()),
         ("Symbols", Symbol, set()),
         ("The plan", PlanRow, {"variant"}),
+        ("Funded programmes", FundedProgramme, set()),
+        ("Enrolments", Enrolment, set()),
+        ("Quiet hours", QuietHoursRow, set()),
     ],
 )
 def test_rows_that_a_person_edits_are_listed_with_their_defaults(heading, model, left_out):
@@ -90,7 +93,10 @@ def test_rows_that_a_person_edits_are_listed_with_their_defaults(heading, model,
 
 def test_every_row_with_a_history_has_its_place():
     edited = {model.__name__ for model in apps.get_models() if hasattr(model, "history")}
-    assert edited == {"RebalanceSettings", "RegistrySettings", "PortfolioWeight", "Symbol", "LimitRow", "PlanRow"}
+    assert edited == {
+        *("RebalanceSettings", "RegistrySettings", "PortfolioWeight", "Symbol", "LimitRow", "PlanRow"),
+        *("FundedProgramme", "Enrolment", "QuietHoursRow"),
+    }
 
 
 def _as_value(cell: str) -> str:

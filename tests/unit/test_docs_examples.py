@@ -143,7 +143,7 @@ def test_the_requests_of_the_docs_are_those_of_the_control(control):
 
 
 def _as_documented(action: tuple[str, str]) -> int:
-    return ["/pause", "/resume", "/speed", "/step"].index(action[1]) if action[0] == "POST" else -1
+    return ["/pause", "/resume", "/speed", "/faults", "/step"].index(action[1]) if action[0] == "POST" else -1
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_an_ordinary_order_is_allowed_by_every_rule():
         ("order_cap", {}, {"limits": Limits(max_order_notional=D("5999"))}),
         ("venue_volume_cap", {}, {"spec": make_spec(volume_limit="0.09")}),
         ("positions_cap", {}, {"exposure": Exposure(n_positions=100)}),
-        ("orders_per_minute", {}, {"counts": RequestCounts(orders_last_minute=10, orders_today=0, requests_today=0)}),
+        ("orders_per_minute", {}, {"counts": RequestCounts(orders_last_minute=60, orders_today=0, requests_today=0)}),
         ("orders_per_day", {}, {"counts": RequestCounts(orders_last_minute=0, orders_today=200, requests_today=0)}),
         (
             "entry_requests_per_day",
@@ -107,7 +107,7 @@ def test_each_rule_refuses_what_it_is_for(rule, request_changes, context_changes
         ({}, {"exposure": Exposure(other_gross=D("94000"), other_net=D("94000"))}),
         ({}, {"ages": ReadAges(tick_s=60, account_s=5, spec_s=3600)}),
         ({}, {"quote": make_quote("61199", "61200")}),
-        ({}, {"counts": RequestCounts(orders_last_minute=9, orders_today=199, requests_today=999)}),
+        ({}, {"counts": RequestCounts(orders_last_minute=59, orders_today=199, requests_today=999)}),
         ({}, {"exposure": Exposure(n_positions=99)}),
         ({}, {"account": make_account(equity="92000.01")}),
     ],

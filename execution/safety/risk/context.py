@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from execution.planning.invariants import require_finite, require_not_negative
 from execution.planning.orders import AccountSnapshot, Quote, Side, SymbolSpec
+from execution.safety.risk.hours import QuietHours
 from execution.safety.risk.limits import Limits
 
 
@@ -94,6 +96,7 @@ class LossKind(StrEnum):
     DAILY = "daily"
     TOTAL = "total"
     DRAWDOWN = "drawdown"
+    AFTER_RESET = "after_reset"  # what the next midnight leaves; it binds shortly before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +107,32 @@ class LossBudget:
     start: Decimal
     floor: Decimal
     soft_line: Decimal  # share of the budget that stops entries
+    hard_line: Decimal | None = None  # share that flattens; None: this budget stops entries alone
+    source: str = "limits"  # whose it is: our limits', or a programme's name
 
     def __post_init__(self) -> None:
         require_finite(start=self.start, floor=self.floor)
-        if not (self.soft_line.is_finite() and 0 <= self.soft_line <= 1):
-            raise ValueError(f"a soft line must lie between 0 and 1, was {self.soft_line}")
+        for name, line in (("soft", self.soft_line), ("hard", self.hard_line)):
+            if line is not None and not (line.is_finite() and 0 <= line <= 1):
+                raise ValueError(f"a {name} line must lie between 0 and 1, was {line}")
 
     @property
     def entry_floor(self) -> Decimal:
-        """The equity below which nothing is opened."""
+        """The equity that entries need more than."""
         return self.start - self.soft_line * (self.start - self.floor)
+
+    @property
+    def kill_floor(self) -> Decimal | None:
+        """The equity at which everything is closed, None where this budget does not."""
+        return None if self.hard_line is None else self.start - self.hard_line * (self.start - self.floor)
+
+    def stops_entries(self, equity: Decimal) -> bool:
+        """Return whether equity is at or past the soft line."""
+        return equity <= self.entry_floor
+
+    def flattens(self, equity: Decimal) -> bool:
+        """Return whether equity is at or past the hard line."""
+        return self.kill_floor is not None and equity <= self.kill_floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,3 +153,5 @@ class RiskContext:
     is_bar_closed: bool
     is_bar_fresh: bool  # the newest closed bar at this moment
     budgets: tuple[LossBudget, ...]
+    market_at: datetime | None = None
+    quiet_hours: tuple[QuietHours, ...] = ()  # in which nothing is opened

@@ -43,6 +43,7 @@ LIMITS: dict[str, LimitSpec] = {
     "max_position_pct": _limit(FRACTION_OF_CAPITAL, "1", "0", "2", "largest possible position in one symbol"),
     "max_gross": _limit(FRACTION_OF_EQUITY, "1", "0", "3", "largest sum of all positions, long and short added"),
     "max_net": _limit(FRACTION_OF_EQUITY, "1", "0", "3", "largest sum of all positions, short taken from long"),
+    "max_margin": _limit(FRACTION_OF_EQUITY, "1", "0", "1", "largest margin, at the account's leverage"),
     "max_order_notional": _limit(MONEY, "50000", "0", "1000000", "largest single order"),
     # On a hedging account each increase is a position of its own, so that this is no count of symbols.
     "max_positions": _limit(COUNT, "100", "0", "200", "most positions open at once"),
@@ -51,7 +52,7 @@ LIMITS: dict[str, LimitSpec] = {
     "max_tick_age_s": _limit(SECONDS, "60", "0", "300", "oldest tick to open on"),
     "max_account_age_s": _limit(SECONDS, "5", "0", "30", "oldest account read to open on"),
     "max_spec_age_s": _limit(SECONDS, "3600", "0", "86400", "oldest symbol specification to open on"),
-    "max_orders_per_minute": _limit(COUNT, "10", "0", "60", "most orders in a minute"),
+    "max_orders_per_minute": _limit(COUNT, "60", "0", "300", "most orders in a minute"),
     "max_orders_per_day": _limit(COUNT, "200", "0", "1500", "most orders in a day"),
     "max_entry_requests_per_day": _limit(
         COUNT, "1000", "0", "1500", "most trade requests in a day before entries stop"
@@ -72,6 +73,7 @@ class Limits:
     max_position_pct: Decimal = LIMITS["max_position_pct"].default
     max_gross: Decimal = LIMITS["max_gross"].default
     max_net: Decimal = LIMITS["max_net"].default
+    max_margin: Decimal = LIMITS["max_margin"].default
     max_order_notional: Decimal = LIMITS["max_order_notional"].default
     max_positions: Decimal = LIMITS["max_positions"].default
     price_collar: Decimal = LIMITS["price_collar"].default

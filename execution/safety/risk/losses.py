@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from execution.planning.invariants import require_not_negative
 from execution.safety.risk.context import LossKind, OrderRequest, RiskContext
-from execution.safety.risk.verdict import Answer, judge, unknown
+from execution.safety.risk.verdict import Answer, allowed, judge, unknown
 
 
 def daily_loss(request: OrderRequest, context: RiskContext) -> Answer:
@@ -20,6 +20,13 @@ def total_loss(request: OrderRequest, context: RiskContext) -> Answer:
 def drawdown(request: OrderRequest, context: RiskContext) -> Answer:
     """The same for the fall from the highest equity."""
     return _headroom(LossKind.DRAWDOWN, request, context)
+
+
+def after_reset(request: OrderRequest, context: RiskContext) -> Answer:
+    """The same for what the next midnight leaves, where it is near: a loss that floats over it starts the new day."""
+    if not any(budget.kind is LossKind.AFTER_RESET for budget in context.budgets):
+        return allowed("the next reset is not near")
+    return _headroom(LossKind.AFTER_RESET, request, context)
 
 
 def _headroom(kind: LossKind, request: OrderRequest, context: RiskContext) -> Answer:

@@ -11,10 +11,12 @@ from execution.safety.risk import (
     grid,
     identity,
     losses,
+    margin,
     permission,
     prices,
     rates,
     reduction,
+    sessions,
 )
 from execution.safety.risk.context import OrderRequest, RiskContext
 from execution.safety.risk.verdict import EXEMPT, UNREADABLE, Answer, Check, Rule, Verdict, refused
@@ -40,6 +42,7 @@ RULES: dict[str, Rule] = {
     "reduction_is_real": _always(reduction.reduction_is_real, "what claims to reduce never opens or flips"),
     "account_may_trade": _growth(permission.account_may_trade, "the account may trade, and by program"),
     "symbol_may_open": _growth(permission.symbol_may_open, "the symbol may be opened in this direction"),
+    "session_hours": _growth(sessions.session_hours, "no entries in quiet hours"),
     "closed_bar": _growth(freshness.closed_bar, "the newest closed bar"),
     "tick_age": _growth(freshness.tick_age, "a fresh tick"),
     "account_age": _growth(freshness.account_age, "a fresh account read"),
@@ -50,9 +53,11 @@ RULES: dict[str, Rule] = {
     "daily_loss": _growth(losses.daily_loss, "room left in the day's loss"),
     "total_loss": _growth(losses.total_loss, "room left in the loss since the start"),
     "drawdown": _growth(losses.drawdown, "room left below the highest equity"),
+    "after_reset": _growth(losses.after_reset, "room left after the next midnight, when it is near"),
     "position_cap": _growth(exposure.position_cap, "the possible position in the symbol"),
     "gross_cap": _growth(exposure.gross_cap, "all possible positions together"),
     "net_cap": _growth(exposure.net_cap, "all possible positions, short taken from long"),
+    "margin_cap": _growth(margin.margin_cap, "the margin at the account's leverage"),
     "order_cap": _growth(exposure.order_cap, "the worth of one order"),
     "venue_volume_cap": _growth(exposure.venue_volume_cap, "the venue's own volume limit"),
     "positions_cap": _growth(exposure.positions_cap, "the number of positions"),

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from simulator import faults
 from simulator.config import SimConfig
 from simulator.errors import ReplayError, SimulatorError
 from simulator.running import RunningSimulator
@@ -32,6 +33,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.usage = EXAMPLES
         parser.add_argument("--paused", action="store_true", help="hold market time until the control resumes it")
+        words = "a plan of faults to play, JSON; without it none of an earlier run goes on"
+        parser.add_argument("--faults", metavar="FILE", help=words)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve the world until SIGTERM or Ctrl+C; its clock goes on from here the next time."""
@@ -40,6 +43,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         world = _world()
+        _switch_faults(world, options["faults"])
         running = RunningSimulator(
             world, run_dir=Path(settings.RUN_DIR), project_dir=Path(settings.BASE_DIR), say=self._say
         )
@@ -58,6 +62,17 @@ def _world() -> World:
         raise CommandError(str(error), returncode=EXIT_DATA) from error
     except SimulatorError as error:
         raise CommandError(str(error), returncode=EXIT_USAGE) from error
+
+
+def _switch_faults(world: World, plan: str | None) -> None:
+    """Play the plan of a file from its beginning, or no faults."""
+    if plan is None:
+        faults.switch_off(world.config.sim_dir)
+        return
+    try:
+        faults.switch_on(world.config.sim_dir, faults.FaultPlan.from_json(Path(plan).read_text()))
+    except (OSError, SimulatorError) as error:
+        raise CommandError(f"--faults {plan}: {error}", returncode=EXIT_USAGE) from error
 
 
 def _describe(world: World, running: RunningSimulator) -> str:
