@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("documented command
 
 COMMANDS = subsections(DOCS / "commands.md")
 LASTING = {"up", "sentinel"}  # they serve until they are stopped
-OF_A_DAY = {"backtest_receipt"}  # wants a day of sessions: test_backtest_replay types it on one
+# One wants a day of sessions, the other minutes: test_backtest_replay and test_benchmarks type them.
+ELSEWHERE = {"backtest_receipt", "bench"}
 # Every line is typed on the same desk, in this order, and has to end so.
 TYPED = [
     ("status", 0),
@@ -216,7 +217,7 @@ def legs_are_there(said: list[Said]) -> bool:
     return any(one.data["symbols"][0]["legs"] for one in said if one.line == "trade_session --now" and one.data)
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - LASTING - OF_A_DAY))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - LASTING - ELSEWHERE))
 def test_a_document_has_the_fields_that_the_docs_say(command, said):
     shapes = documented(command, "Data")
     runs = [one for one in said if one.line.split()[0] == command and one.data]

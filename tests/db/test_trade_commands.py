@@ -193,7 +193,7 @@ def test_arming_shows_its_checks(desk):
     Account.objects.update(initial_balance=200_000)
     failed = manage("trade_arm", "--check")
     assert failed.code == 3
-    assert "FAIL there is room to lose: the daily, total, drawdown limit is used up" in failed.out
+    assert "FAIL there is room to lose: the total, drawdown limit is used up" in failed.out
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--json"]])
