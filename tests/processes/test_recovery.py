@@ -163,7 +163,7 @@ def test_a_minute_of_work_is_not_taken_for_a_hang(demo_desk, minutes_work):
     run = until(lambda: (run := _run(demo_desk, minutes_work.run_id)) and run["finished_at"] and run, "the work's end")
 
     assert (run["status"], run["attempts"], run["pid"]) == ("done", 1, minutes_work.worker.pid)
-    # Its worker may have been replaced since, as after every twentieth task; the watchdog would have replaced the leader.
+    # Its worker may be another by now, as after every twentieth task; the watchdog would have replaced the leader.
     assert demo_desk.leader(RESEARCH) == minutes_work.leader
     # By then the watchdog had looked, and had nothing but the run's own signs of life to go by.
     age_s = datetime.fromisoformat(f"{run['finished_at']}+00:00").timestamp() - minutes_work.leader.create_time()
