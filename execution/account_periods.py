@@ -11,6 +11,7 @@ from django.db.models import F, Max, Min
 
 from execution.errors import ExecutionError
 from execution.models import Account, BrokerState, EquityPoint, FillRecord
+from execution.planning.orders import CashKind
 from ops.errors import ExitCode
 
 MINUTE = timedelta(minutes=1)
@@ -120,7 +121,7 @@ def _between(account: Account, first: Look, last: Look) -> LivePeriod | None:
         first=first,
         last=last,
         fills=tuple(fill for fill in fills if fill.symbol),
-        cash=sum((booked_of(fill) for fill in inside if not fill.symbol), NOTHING),
+        cash=sum((booked_of(fill) for fill in inside if fill.entry == CashKind.CASH), NOTHING),
     )
 
 

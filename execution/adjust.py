@@ -9,6 +9,7 @@ from decimal import Decimal
 from loguru import logger
 
 from execution.brokers.base import Broker, SendResult
+from execution.brokers.magic import decode_magic
 from execution.errors import BrokerUnavailableError, ExecutionError, RiskRefusedError
 from execution.models import Account, Attempt, Decision, Intent, LegRecord
 from execution.planning.adjust import Plan, plan_adjustment, plan_open_after_close
@@ -20,6 +21,7 @@ from execution.safety.journal import Cause
 from execution.safety.outcomes import Outcome
 from execution.safety.ownership import read_ownership
 from execution.safety.reconcile import book_fills
+from execution.safety.steps import cancel_leg, carry_out, record_step
 from ops import clock
 
 MAX_REPRICES = 2
@@ -80,7 +82,7 @@ class Adjuster:
 
     def adjust(self, target: Target) -> Adjusted:
         """Bring the position to its target; asked again for the same cause, send nothing."""
-        frozen = self.why_frozen(target.symbol)
+        frozen = self.why_frozen(target.symbol) or self._take_back(target)
         plan = self.plan(target)
         if frozen or plan.scene is Scene.HOLD:
             return Adjusted(plan=plan, intent=None, blocker=frozen or plan.reason)
@@ -101,21 +103,46 @@ class Adjuster:
         doubtful = Attempt.objects.unresolved().filter(leg__intent__account=self.account, leg__intent__symbol=symbol)
         return "an earlier request's outcome is not known yet" if doubtful.exists() else ""
 
+    def _take_back(self, target: Target) -> str:
+        """Cancel what rests of ours, as the rest of an order filled in part does; return why something still does.
+
+        What rests may be filled at any time, on top of what is planned from the positions that are held now.
+        """
+        family = target.cause.family
+        for order in self.broker.working_orders():
+            magic = decode_magic(order.magic)
+            if order.symbol != target.symbol or magic is None or magic.family != family:
+                continue
+            cause = Cause(family=family, kind="cancel", id=f"{order.order_id}:{target.cause.id}")
+            record = record_step(self.account, cause, cancel_leg(order))
+            if not carry_out(record, lambda leg: self.gate.cancel(leg, needed=Needed.REDUCE)):
+                return f"order {order.order_id} of ours still rests and could not be cancelled"
+        return ""
+
     def _carry_out(self, target: Target, plan: Plan, intent: Intent) -> Adjusted:
         """Close first; open only what a fresh read still asks for."""
         sent: list[SentLeg] = []
         try:
             self._send_all(intent, plan.closing_legs, target, sent)
             opening = plan.opening_legs
-            if opening and plan.closing_legs:
+            if opening and sent:
                 opening = self._replan_opening(target).opening_legs
             self._send_all(intent, opening, target, sent)
         except ExecutionError as error:
             return self._stopped(plan, intent, sent, error)
         journal.set_status(intent, Intent.Status.DONE, reason=plan.reason)
+        self._book(intent)
         return Adjusted(plan=plan, intent=intent, sent=tuple(sent))
 
+    def _book(self, intent: Intent) -> None:
+        """Store the deals of what is done; a venue that cannot tell them now tells the next reconcile."""
+        try:
+            book_fills(self.broker, self.account)
+        except ExecutionError as error:
+            logger.bind(symbol=intent.symbol).warning("done, and yet to be booked: {}", error)
+
     def _replan_opening(self, target: Target) -> Plan:
+        book_fills(self.broker, self.account)
         return plan_open_after_close(
             target_lots=target.lots,
             positions=self._ours(target),
@@ -135,10 +162,11 @@ class Adjuster:
         for record in journal.record_legs(intent, legs):
             result = self._send(record, target)
             sent.append(SentLeg(leg=record, result=result))
-            book_fills(self.broker, self.account)
             if result.outcome not in GOOD:
                 intent.refresh_from_db(fields=["status"])
                 raise BrokerUnavailableError(f"{result.retcode_name}: {result.message}", result.retcode)
+            if result.outcome is Outcome.PARTIAL and (rest := self._take_back(target)):
+                raise BrokerUnavailableError(rest)
 
     def _send(self, record: LegRecord, target: Target) -> SendResult:
         """Send a leg; a price that moved is asked for again at most twice, each time on a newer tick."""

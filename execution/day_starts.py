@@ -11,12 +11,12 @@ from django.db.models import F, Q, Sum
 
 from execution.account_periods import booked_of, quiet_look
 from execution.models import Account, DayStart, EquityPoint, FillRecord
-from execution.planning.orders import FillEntry
+from execution.planning.orders import CashKind, FillEntry
 from execution.safety.risk.balances import Booking, KnownBalance, booked, cash_only, midnight_balance
 from execution.safety.risk.days import ONE_DAY, day_begin, loss_day
 
 OPENING = (FillEntry.IN, FillEntry.IN_OUT)
-CASH = Q(symbol="")  # deals without a symbol move cash
+CASH = Q(entry=CashKind.CASH)
 N_LOOKS = 60  # looks that are tried as the earlier balance; one whose minute has a deal may hold half of it
 
 
@@ -27,8 +27,8 @@ def bookings_of(account: Account, *, since: datetime) -> tuple[Booking, ...]:
         Booking(
             at=fill.at,
             amount=booked_of(fill),
-            is_cash=not fill.symbol,
-            opens=bool(fill.symbol) and fill.entry in OPENING,
+            is_cash=fill.entry == CashKind.CASH,
+            opens=fill.entry in OPENING,
         )
         for fill in fills
     )

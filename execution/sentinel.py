@@ -21,7 +21,7 @@ from execution.rearm import arm_checked, may_arm_itself
 from execution.safety import control, killswitch
 from execution.safety.control import State
 from execution.safety.flatten import flatten_round
-from execution.safety.reconcile import book_fills, current_account, reconcile
+from execution.safety.reconcile import book_movements, current_account, reconcile
 from execution.safety.risk import LossBudget
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import Slot, is_too_late, next_slot, previous_slot
@@ -176,7 +176,7 @@ def _wants_deals(account: Account, watched: Watched) -> bool:
 def _book_deals(broker: Broker, account: Account) -> None:
     """Store the newest deals; without them the losses are guarded all the same, from the most careful start."""
     try:
-        book_fills(broker, account)
+        book_movements(broker, account)
     except BrokerError as error:
         logger.warning("the deals could not be read: {}", error)
 

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from execution.models import Account, Enrolment, EquityPoint, FillRecord, FundedProgramme
+from execution.planning.orders import CashKind
 from execution.safety.risk.balances import Booking
 from execution.safety.risk.programme import MaxLossKind, Programme
 
@@ -84,14 +85,14 @@ def enrol(account: Account, begin: str, rules: Programme | None = None) -> Enrol
 
 
 def book(account: Account, at: str, amount: str | int, *, symbol: str = "BTCUSD", entry: str = "out") -> FillRecord:
-    """Keep a deal of an amount at a time of Prague; without a symbol it moves cash."""
+    """Keep a deal of an amount at a time of Prague; one that moves cash, or is a charge, has no symbol."""
     number, zero = next(_deals), Decimal(0)
     return FillRecord.objects.create(
         account=account,
         deal_id=number,
         order_id=number,
         position_id=number,
-        symbol=symbol,
+        symbol="" if entry in tuple(CashKind) else symbol,
         side="sell",
         entry=entry,
         volume=Decimal("0.1"),

@@ -15,7 +15,16 @@ from typing import Any, Protocol
 
 from execution.errors import BrokerUnavailableError, OrderRejectedError, OutcomeUnknownError
 from execution.planning.invariants import require_not_negative, require_positive
-from execution.planning.orders import AccountSnapshot, Fill, Position, Quote, Side, SymbolSpec, WorkingOrder
+from execution.planning.orders import (
+    AccountSnapshot,
+    CashMovement,
+    Fill,
+    Position,
+    Quote,
+    Side,
+    SymbolSpec,
+    WorkingOrder,
+)
 from execution.safety.outcomes import Outcome
 
 
@@ -135,6 +144,9 @@ class Broker(Protocol):
 
     def fills_since(self, at: datetime) -> tuple[Fill, ...]:
         """Return every fill from ``at`` on (aware UTC), in the order in which they happened."""
+
+    def cash_since(self, at: datetime) -> tuple[CashMovement, ...]:
+        """Return what moved the balance without a trade from ``at`` on (aware UTC), in that order."""
 
     def stamp(self) -> float:
         """Return the clock that a permit's ``not_after`` is written in, in seconds."""

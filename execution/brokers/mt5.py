@@ -12,7 +12,7 @@ from execution.brokers.base import Capabilities, OrderTicket, Permit, Protection
 from execution.brokers.mt5_replies import Write, answered, not_sent, unanswered
 from execution.brokers.mt5_session import PAUSES_S, Mt5Login, Mt5Session
 from execution.errors import BrokerUnavailableError, ConfigError
-from execution.planning.orders import AccountSnapshot, Fill, Position, Quote, SymbolSpec, WorkingOrder
+from execution.planning.orders import AccountSnapshot, CashMovement, Fill, Position, Quote, SymbolSpec, WorkingOrder
 from execution.safety.outcomes import Outcome, RequestAction
 from market.terminal.client import Expected, Reply, Terminal
 from market.terminal.errors import TerminalError
@@ -100,9 +100,16 @@ class Mt5Broker:
 
     def fills_since(self, at: datetime) -> tuple[Fill, ...]:
         """Return every fill from ``at`` on, oldest first."""
-        window = (at - FURTHEST_BEHIND, self._now() + FURTHEST_AHEAD)
-        fills = self._session.parsed("history_deals_get", partial(mt5_parse.parse_fills, to_utc=self._to_utc), *window)
+        fills = self._history(at, partial(mt5_parse.parse_fills, to_utc=self._to_utc))
         return tuple(fill for fill in fills if fill.at >= at)
+
+    def cash_since(self, at: datetime) -> tuple[CashMovement, ...]:
+        """Return every movement of the balance that is no trade from ``at`` on, oldest first."""
+        moved = self._history(at, partial(mt5_parse.parse_cash, to_utc=self._to_utc))
+        return tuple(movement for movement in moved if movement.at >= at)
+
+    def _history(self, at: datetime, parse: Callable[[Any], T]) -> T:
+        return self._session.parsed("history_deals_get", parse, at - FURTHEST_BEHIND, self._now() + FURTHEST_AHEAD)
 
     def stamp(self) -> float:
         """Return the terminal server's monotonic clock."""

@@ -15,6 +15,8 @@ from execution.brokers.mt5_requests import Mt5Symbol
 from execution.planning.orders import (
     AccountKind,
     AccountSnapshot,
+    CashKind,
+    CashMovement,
     Fill,
     FillEntry,
     MarginMode,
@@ -42,6 +44,8 @@ TRADE_MODES = {
     4: TradeMode.FULL,
 }
 SIDES = {0: Side.BUY, 1: Side.SELL}  # of positions and of deals that trade; other deals move cash
+CREDIT = 3  # lent by the broker: part of the equity, and never of the balance
+CASH_TYPES = {2: CashKind.CASH, 6: CashKind.CASH}  # balance, bonus; all others are charges
 ORDER_KINDS = {
     0: (Side.BUY, OrderKind.MARKET),
     1: (Side.SELL, OrderKind.MARKET),
@@ -145,6 +149,23 @@ def parse_fills(deals: Iterable[Any], to_utc: ToUtc) -> tuple[Fill, ...]:
     fills = (parse_fill(deal, to_utc) for deal in deals if deal.type in SIDES)
     # By number: the server's clock shows one hour of each year twice.
     return tuple(sorted(fills, key=lambda fill: fill.deal_id))
+
+
+def parse_cash(deals: Iterable[Any], to_utc: ToUtc) -> tuple[CashMovement, ...]:
+    """Return the deals of ``history_deals_get()`` that moved the balance without a trade, oldest first."""
+    moved = (parse_movement(deal, to_utc) for deal in deals if deal.type not in (*SIDES, CREDIT))
+    return tuple(sorted(moved, key=lambda movement: movement.deal_id))
+
+
+def parse_movement(deal: Any, to_utc: ToUtc) -> CashMovement:
+    """Return one deal that did not trade."""
+    parts = (deal.profit, deal.commission, deal.swap, deal.fee)
+    return CashMovement(
+        deal_id=int(deal.ticket),
+        kind=CASH_TYPES.get(deal.type, CashKind.CHARGE),
+        amount=sum((money_from_float_half_even(part) for part in parts), Decimal(0)),
+        at=to_utc(deal.time),
+    )
 
 
 def parse_fill(deal: Any, to_utc: ToUtc) -> Fill:

@@ -19,6 +19,9 @@ class Account(models.Model):
     initial_balance = models.DecimalField(
         max_digits=18, decimal_places=2, help_text="what the loss limits are measured from"
     )
+    initial_at = models.DateTimeField(
+        null=True, help_text="market time of that balance: what was paid in before it is in it"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["login", "server"], name="one_row_per_account")]
@@ -61,7 +64,7 @@ class EquityPoint(models.Model):
 
 
 class FillRecord(models.Model):
-    """One deal of the venue, ours or not; cash movements are deals without a symbol."""
+    """One deal of the venue, ours or not; what moves cash, or is charged, is a deal without a symbol."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="fills")
     deal_id = models.BigIntegerField()

@@ -262,6 +262,27 @@ class Fill:
         return self.volume * self.side.sign
 
 
+class CashKind(StrEnum):
+    """What moved the balance without a trade."""
+
+    CASH = "cash"  # paid in or out, or a bonus: neither profit nor loss
+    CHARGE = "charge"  # fees, taxes, interest, dividends, corrections: a result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashMovement:
+    """A movement of the balance that is no trade."""
+
+    deal_id: int
+    kind: CashKind
+    amount: Decimal  # account currency; negative when it leaves the account
+    at: datetime
+
+    def __post_init__(self) -> None:
+        require_finite(amount=self.amount)
+        require_utc(at=self.at)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One order of an adjustment, before any broker has seen it."""

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from django.db.models import F
-from loguru import logger
 
-from execution.brokers.base import Broker, SendResult
+from execution.brokers.base import Broker
 from execution.brokers.magic import Family, is_ours
-from execution.errors import ExecutionError
-from execution.models import Account, Intent, KillEvent, LegRecord
+from execution.models import Account, KillEvent
 from execution.planning.orders import Leg, Position, Scene, WorkingOrder
-from execution.safety import journal
 from execution.safety.control import Needed
 from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
 from execution.safety.killswitch import confirm_flat
-from execution.safety.outcomes import Outcome
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.reconcile import reconcile
+from execution.safety.steps import cancel_leg, carry_out, record_step
 from ops import clock
 from ops.live import announce
-
-GONE = (Outcome.OK, Outcome.NOOP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,66 +78,28 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     return True
 
 
-def _close(gate: Gate, account: Account, event: KillEvent, position: Position) -> int:
+def _close(gate: Gate, account: Account, event: KillEvent, position: Position) -> bool:
     """Close one position at market; a failure leaves it to the next round."""
-    record = _record(
-        account,
-        position.symbol,
-        cause_id=f"{event.pk}:{position.ticket}:{event.rounds}",
-        current=position.signed_volume,
-        leg=Leg(
-            scene=Scene.CLOSE,
-            symbol=position.symbol,
-            side=position.side.opposite,
-            volume=position.volume,
-            ticket=position.ticket,
-            reduces=True,
-            sequence=0,
-        ),
+    leg = Leg(
+        scene=Scene.CLOSE,
+        symbol=position.symbol,
+        side=position.side.opposite,
+        volume=position.volume,
+        ticket=position.ticket,
+        reduces=True,
+        sequence=0,
     )
+    cause = _cause(f"{event.pk}:{position.ticket}:{event.rounds}")
     terms = Terms(needed=Needed.KILL, plan_price=position.price_open)
-    return _try(record, lambda leg: gate.send(leg, terms))
+    record = record_step(account, cause, leg, current=position.signed_volume)
+    return carry_out(record, lambda one: gate.send(one, terms))
 
 
-def _cancel(gate: Gate, account: Account, event: KillEvent, order: WorkingOrder) -> int:
+def _cancel(gate: Gate, account: Account, event: KillEvent, order: WorkingOrder) -> bool:
     """Take one resting order back; a failure leaves it to the next round."""
-    record = _record(
-        account,
-        order.symbol,
-        cause_id=f"{event.pk}:order {order.order_id}:{event.rounds}",
-        current=Decimal(0),
-        leg=Leg(
-            scene=Scene.CLOSE,
-            symbol=order.symbol,
-            side=order.side.opposite,
-            volume=order.volume_left,
-            ticket=order.order_id,
-            reduces=True,
-            sequence=0,
-        ),
-    )
-    return _try(record, lambda leg: gate.cancel(leg, needed=Needed.KILL))
+    record = record_step(account, _cause(f"{event.pk}:order {order.order_id}:{event.rounds}"), cancel_leg(order))
+    return carry_out(record, lambda one: gate.cancel(one, needed=Needed.KILL))
 
 
-def _record(account: Account, symbol: str, *, cause_id: str, current: Decimal, leg: Leg) -> LegRecord | None:
-    """Journal what the kill is about to do; None when this very step was begun before."""
-    cause = Cause(family=Family.REBALANCE, kind="kill", id=cause_id)
-    intent, is_new = journal.open_intent(account, symbol, cause, target=Decimal(0), current=current)
-    return journal.record_legs(intent, [leg])[0] if is_new else None
-
-
-def _try(leg: LegRecord | None, send: Callable[[LegRecord], SendResult]) -> int:
-    """Send one step of the kill and book how it ended; 1 when the position or order is gone."""
-    if leg is None:
-        return 0
-    try:
-        result = send(leg)
-    except ExecutionError as error:
-        logger.bind(symbol=leg.intent.symbol).error("a step of the kill failed: {}", error)
-        journal.set_status(leg.intent, Intent.Status.FAILED, reason=str(error))
-        return 0
-    done = result.outcome in GONE
-    if result.outcome is not Outcome.AMBIGUOUS:
-        status = Intent.Status.DONE if done else Intent.Status.FAILED
-        journal.set_status(leg.intent, status, reason=result.message)
-    return int(done)
+def _cause(step: str) -> Cause:
+    return Cause(family=Family.REBALANCE, kind="kill", id=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from loguru import logger
 
 from execution.brokers.base import Broker
 from execution.models import Account, Attempt, FillRecord, Intent
-from execution.planning.orders import AccountSnapshot, Fill, WorkingOrder
+from execution.planning.orders import AccountSnapshot, CashMovement, Fill, WorkingOrder
 from execution.safety import journal
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.unwritten import import_unwritten
@@ -51,6 +52,7 @@ def current_account(snapshot: AccountSnapshot) -> Account:
             "currency": snapshot.currency,
             "margin_mode": snapshot.margin_mode,
             "initial_balance": snapshot.balance,
+            "initial_at": clock.market_now(),
         },
     )
     return account
@@ -64,11 +66,13 @@ def reconcile(broker: Broker) -> Reconciled:
     began = clock.mono()
     snapshot = broker.account()
     account = current_account(snapshot)
-    fills = broker.fills_since(_since(account))
+    since = _since(account)
+    fills, cash = broker.fills_since(since), broker.cash_since(since)
     positions, orders = broker.positions(), broker.working_orders()
     import_unwritten(account)
     new_fills = store_fills(account, fills)
-    settled = _settle_attempts(account, began=began)
+    store_cash(account, cash)
+    settled = _settle_attempts(account, working={order.magic for order in orders}, began=began)
     ownership = read_ownership(account, positions, mode=snapshot.margin_mode, family=None)
     _tell_of_strangers(ownership)
     heartbeats.beat(HEARTBEAT)
@@ -97,6 +101,14 @@ def book_fills(broker: Broker, account: Account) -> int:
     return store_fills(account, broker.fills_since(_since(account)))
 
 
+def book_movements(broker: Broker, account: Account) -> None:
+    """Store everything that moved the balance lately: deals, and what was paid in, paid out or charged."""
+    since = _since(account)
+    fills, cash = broker.fills_since(since), broker.cash_since(since)
+    store_fills(account, fills)
+    store_cash(account, cash)
+
+
 @transaction.atomic
 def store_fills(account: Account, fills: tuple[Fill, ...]) -> int:
     """Store deals that are not there yet, under the intent whose magic they bear, and return how many."""
@@ -105,6 +117,27 @@ def store_fills(account: Account, fills: tuple[Fill, ...]) -> int:
     intents = {i.magic: i for i in Intent.objects.filter(magic__in={fill.magic for fill in fresh})}
     FillRecord.objects.bulk_create([_record(account, fill, intents.get(fill.magic)) for fill in fresh])
     return len(fresh)
+
+
+def store_cash(account: Account, movements: tuple[CashMovement, ...]) -> None:
+    """Store movements of cash that are not there yet, but for those that made the initial balance."""
+    begin = account.initial_at
+    rows = [_cash_record(account, movement) for movement in movements if begin is None or movement.at > begin]
+    FillRecord.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _cash_record(account: Account, movement: CashMovement) -> FillRecord:
+    nothing = dict.fromkeys(("volume", "price", "commission", "swap", "fee"), Decimal(0))
+    return FillRecord(
+        account=account,
+        deal_id=movement.deal_id,
+        order_id=0,
+        position_id=0,
+        entry=movement.kind,
+        profit=movement.amount,
+        at=movement.at,
+        **nothing,
+    )
 
 
 def _record(account: Account, fill: Fill, intent: Intent | None) -> FillRecord:
@@ -128,11 +161,16 @@ def _record(account: Account, fill: Fill, intent: Intent | None) -> FillRecord:
     )
 
 
-def _settle_attempts(account: Account, *, began: float) -> int:
-    """Settle attempts without a clear answer whose horizon had passed before this pass began to read."""
+def _settle_attempts(account: Account, *, working: Container[int], began: float) -> int:
+    """Settle attempts without a clear answer whose horizon had passed before this pass began to read.
+
+    One whose order is still working (``working`` holds the magics of such orders) has not come to its end.
+    """
     settled = 0
     for attempt in Attempt.objects.unresolved().filter(leg__intent__account=account).select_related("leg__intent"):
         if attempt.boot == boot_id() and began - attempt.sent_mono < HORIZON_S:
+            continue
+        if attempt.leg.intent.magic in working:
             continue
         settled += _settle(attempt)
     return settled

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
 
-from tests.running_desk import RunningDesk
+from tests.processes.running_desk import RunningDesk
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
 PATIENCE_MS = 60_000  # a loaded machine with four worker processes
@@ -53,11 +53,11 @@ def logged_in(chromium: Browser, desk: RunningDesk, *, size: tuple[int, int] = D
     context.set_default_timeout(PATIENCE_MS)
     page, complaints = context.new_page(), Complaints()
     complaints.watch(page)
-    page.goto(f"{desk.url}/")
+    page.goto(f"{desk.address}/")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(desk.password)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{desk.url}/")
+    page.wait_for_url(f"{desk.address}/")
     yield page
     context.close()
     assert not complaints.lines, "\n".join(complaints.lines)

@@ -13,7 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.desk_site import PHONE, REFUSED_FORM, fits, is_live, logged_in, same_document
-from tests.running_desk import RunningDesk, until
+from tests.processes.market_hand import REAL_SPEED, USUAL_SPEED
+from tests.processes.running_desk import RunningDesk
+from tests.processes.sessions import reach_next_slot
+from tests.processes.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("browser")]
 
@@ -25,9 +28,10 @@ CLOCK_UTC = re.compile(r"\d\d:\d\d:\d\d UTC")
 @pytest.fixture(scope="module")
 def desk(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
     """One desk for all tests of this file; its market's clock stands almost still unless a test steps it."""
-    running = RunningDesk(tmp_path_factory.mktemp("desk") / "state").start()
+    running = RunningDesk(tmp_path_factory.mktemp("desk"), settings={"SIM_SPEED": str(REAL_SPEED)})
+    running.start()
     yield running
-    running.stop()
+    running.end()
 
 
 @pytest.fixture
@@ -40,9 +44,9 @@ def page(chromium: Browser, desk: RunningDesk) -> Iterator[Page]:
 @pytest.fixture
 def held(desk: RunningDesk) -> None:
     """Let the desk hold positions, by the session of the next slot if it holds none yet."""
-    if not desk.command("trade_status")["positions"]:
-        desk.step_to_next_slot()
-        until(lambda: desk.command("trade_status")["positions"], "positions")
+    if not desk.ask("trade_status")["positions"]:
+        reach_next_slot(desk)
+        until(lambda: desk.ask("trade_status")["positions"], "positions")
 
 
 def state(page: Page):
@@ -58,7 +62,7 @@ def equity(page: Page):
 
 
 def test_before_the_first_session_the_symbols_and_their_models_are_there(desk, page):
-    page.goto(f"{desk.url}/portfolio/")
+    page.goto(f"{desk.address}/portfolio/")
     assert page.locator("#targets tbody tr").count() == page.locator("#models details").count() > 0
     expect(page.locator("#targets tbody tr").first).to_contain_text("no decision yet")
     expect(page.locator("#models details").first.locator("tbody tr")).to_have_count(N_MODELS)
@@ -71,11 +75,11 @@ def test_a_session_puts_its_positions_on_the_open_page(desk, page):
     expect(page.locator("#positions")).to_contain_text("No open positions.")
     expect(equity(page)).to_contain_text("100\u202f000.00")
     with same_document(page):
-        desk.step_to_next_slot()
+        reach_next_slot(desk)
         expect(positions(page).first).to_be_visible()
         expect(page.locator("#decisions li").first).to_be_visible()
-        until(lambda: len(desk.command("trade_status")["positions"]) == positions(page).count(), "the same positions")
-    symbols = {row["symbol"] for row in desk.command("trade_status")["positions"]}
+        until(lambda: len(desk.ask("trade_status")["positions"]) == positions(page).count(), "the same positions")
+    symbols = {row["symbol"] for row in desk.ask("trade_status")["positions"]}
     assert set(positions(page).locator("th").all_inner_texts()) == symbols
 
 
@@ -83,15 +87,15 @@ def test_equity_changes_on_the_open_page(desk, page, held):
     is_live(page)
     before = equity(page).inner_text()
     with same_document(page):
-        desk.set_speed(60)
+        desk.market.pace(USUAL_SPEED)
         expect(equity(page)).not_to_have_text(before)
-        desk.set_speed(1)
+        desk.market.pace(REAL_SPEED)
 
 
 def test_the_portfolio_page_shows_targets_and_every_models_signal(desk, page, held):
     page.get_by_role("link", name="Signals", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Portfolio & signals")
-    n_symbols = len(desk.command("status")["data"]) // 2  # each from MetaTrader and from Binance
+    n_symbols = len(desk.ask("status")["data"]) // 2  # each from MetaTrader and from Binance
     targets = page.locator("#targets tbody tr")
     expect(targets).to_have_count(n_symbols)
     assert all(re.search(r"[+−]?\d+\.\d", text) for text in targets.all_inner_texts())
@@ -112,7 +116,7 @@ def test_no_page_has_a_barrier_that_axe_finds(desk, page, held, scheme):
     page.emulate_media(color_scheme=scheme)
     decision = page.locator("#decisions a").first.get_attribute("href")
     for path in (*PAGES, decision):
-        page.goto(f"{desk.url}{path}")
+        page.goto(f"{desk.address}{path}")
         found = Axe().run(page).response["violations"]
         assert [(path, one["id"], one["help"]) for one in found if one["impact"] in ("serious", "critical")] == []
 
@@ -120,7 +124,7 @@ def test_no_page_has_a_barrier_that_axe_finds(desk, page, held, scheme):
 @pytest.mark.parametrize("path", PAGES)
 def test_a_phone_has_kill_in_reach_and_no_sideways_scrolling(chromium, desk, held, path):
     with logged_in(chromium, desk, size=PHONE) as page:
-        page.goto(f"{desk.url}{path}")
+        page.goto(f"{desk.address}{path}")
         assert fits(page)
         kill = page.locator(".top .btn.kill")
         expect(kill).to_be_in_viewport(ratio=1)
@@ -132,7 +136,7 @@ def test_a_phone_has_kill_in_reach_and_no_sideways_scrolling(chromium, desk, hel
 
 def test_the_admin_has_kill_in_reach_on_a_phone(chromium, desk):
     with logged_in(chromium, desk, size=PHONE) as page:
-        page.goto(f"{desk.url}/admin/")
+        page.goto(f"{desk.address}/admin/")
         kill, title = page.get_by_role("link", name="Kill", exact=True), page.get_by_role("heading", level=1)
         expect(kill).to_be_in_viewport(ratio=1)
         assert kill.bounding_box()["y"] + kill.bounding_box()["height"] <= title.bounding_box()["y"]
@@ -146,16 +150,16 @@ def test_pause_and_resume_change_every_open_page(chromium, desk, page, held):
             expect(state(page)).to_have_text("Paused")
             expect(state(other)).to_have_text("Paused")
             expect(other.locator("#notice")).to_contain_text("Paused by admin")
-            assert desk.command("status")["state"] == "paused"
+            assert desk.ask("status")["state"] == "paused"
             page.locator("#controls").get_by_role("button", name="Resume").click()
             page.locator("#resume-dialog").get_by_role("button", name="Resume").click()
             expect(state(page)).to_have_text("Armed")
             expect(state(other)).to_have_text("Armed")
-    assert desk.command("status")["state"] == "armed"
+    assert desk.ask("status")["state"] == "armed"
 
 
 def test_kill_closes_everything_and_says_flat_with_the_time_it_was_read(desk, page, held):
-    n_open = len(desk.command("trade_status")["positions"])
+    n_open = len(desk.ask("trade_status")["positions"])
     page.locator(".top .btn.kill").click()
     dialog = page.get_by_role("alertdialog", name="Stop all trading?")
     expect(dialog).to_contain_text(f"closes {n_open} position")
@@ -169,17 +173,14 @@ def test_kill_closes_everything_and_says_flat_with_the_time_it_was_read(desk, pa
         expect(state(page)).to_have_text("Killed")
         expect(page).to_have_title(re.compile("killed"))
     expect(page.locator("#kill-progress")).to_contain_text("a test of the switch")
-    now = desk.command("trade_status")
+    now = desk.ask("trade_status")
     assert (now["state"], now["positions"]) == ("killed", [])
 
 
 def test_while_killed_no_session_trades(desk, page):
     kill_by_command_unless_killed(desk)
-    hour = desk.step_to_next_slot()
-    slot = f"{hour:%Y-%m-%dT%H}"
-    runs = until(lambda: [r for r in desk.command("job_list")["runs"] if r["slot"] == slot and r["finished_at"]], slot)
-    assert runs[0]["status"] != "done"
-    assert desk.command("trade_status")["positions"] == []
+    assert reach_next_slot(desk)["status"] != "done"
+    assert desk.ask("trade_status")["positions"] == []
     page.reload()
     expect(page.locator("#positions")).to_contain_text("No open positions.")
 
@@ -187,9 +188,9 @@ def test_while_killed_no_session_trades(desk, page):
 def test_re_arming_wants_phrase_and_password_and_ends_paused(chromium, desk, page):
     kill_by_command_unless_killed(desk)
     with logged_in(chromium, desk) as other:
-        other.goto(f"{desk.url}/kill/")
+        other.goto(f"{desk.address}/kill/")
         is_live(other)
-        page.goto(f"{desk.url}/rearm/")
+        page.goto(f"{desk.address}/rearm/")
         page.get_by_label("What has changed since?").fill("looked at it")
         page.get_by_label("Type ARM DEMO").fill("ARM DEMO")
         page.get_by_label("Your password").fill("a guess")
@@ -197,15 +198,15 @@ def test_re_arming_wants_phrase_and_password_and_ends_paused(chromium, desk, pag
             page.get_by_role("button", name="Re-arm, paused").click()
         assert refused.value.status == REFUSED_FORM
         expect(page.get_by_text("This is not your password.")).to_be_visible()
-        assert desk.command("status")["state"] == "killed"
+        assert desk.ask("status")["state"] == "killed"
         with same_document(other):
             page.get_by_label("Your password").fill(desk.password)
             page.get_by_role("button", name="Re-arm, paused").click()
             expect(state(page)).to_have_text("Paused")
             expect(other.locator("#kill-progress")).to_contain_text("Nothing is killed any more.")
-    assert desk.command("status")["state"] == "paused"
+    assert desk.ask("status")["state"] == "paused"
 
 
 def kill_by_command_unless_killed(desk: RunningDesk) -> None:
-    if desk.command("status")["state"] != "killed":
-        desk.command("trade_kill", "--reason", "a test", "--no-input")
+    if desk.ask("status")["state"] != "killed":
+        desk.ask("trade_kill", "--reason", "a test", "--no-input")

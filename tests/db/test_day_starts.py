@@ -76,7 +76,7 @@ def test_what_follows_in_the_day_changes_nothing(account):
 def test_what_is_paid_in_or_out_moves_the_start_and_is_no_loss(account, amount):
     look(account, "2026-05-05T23:59", 100_000)
     note_day_start(account, D(100_000), prague("2026-05-06T00:01"))
-    book(account, "2026-05-06T10:00", amount, symbol="")
+    book(account, "2026-05-06T10:00", amount, entry="cash")
     for _ in range(2):
         row = note_day_start(account, INITIAL + amount, prague("2026-05-06T10:01"))
 
@@ -84,11 +84,20 @@ def test_what_is_paid_in_or_out_moves_the_start_and_is_no_loss(account, amount):
     assert budget(account, LossKind.DAILY, str(INITIAL + amount), "2026-05-06T10:01").floor == 95_000 + amount
 
 
+def test_a_charge_is_a_loss(account):
+    look(account, "2026-05-05T23:59", 100_000)
+    note_day_start(account, D(100_000), prague("2026-05-06T00:01"))
+    book(account, "2026-05-06T10:00", -900, entry="charge")
+
+    assert note_day_start(account, D(99_100), prague("2026-05-06T10:01")).balance == 100_000
+    assert budget(account, LossKind.DAILY, "99100", "2026-05-06T10:01").floor == 95_000
+
+
 def test_two_movements_of_a_day_both_count_once(account):
     look(account, "2026-05-05T23:59", 100_000)
     note_day_start(account, D(100_000), prague("2026-05-06T00:01"))
     for hour, amount, start in ((10, 20_000, 120_000), (11, -5_000, 115_000), (12, 0, 115_000)):
-        book(account, f"2026-05-06T{hour}:00", amount, symbol="")
+        book(account, f"2026-05-06T{hour}:00", amount, entry="cash")
         assert note_day_start(account, D(start), prague(f"2026-05-06T{hour}:01")).balance == start
 
 
@@ -96,7 +105,7 @@ def test_cash_counts_on_the_day_on_which_it_moved(account):
     """Nobody looked on the 6th, and 20,000 came in on the 7th: the 6th began with 100,000 and ended with them."""
     look(account, "2026-05-05T12:00", 100_000)
     note_day_start(account, D(100_000), prague("2026-05-05T12:00"))
-    book(account, "2026-05-07T08:00", 20_000, symbol="")
+    book(account, "2026-05-07T08:00", 20_000, entry="cash")
     note_day_start(account, D(120_000), prague("2026-05-07T09:00"))
     starts = DayStart.objects.filter(day_on__gte=date(2026, 5, 6)).order_by("day_on")
     assert [(row.balance, row.close_before) for row in starts] == [(100_000, 100_000), (120_000, 100_000)]
@@ -141,9 +150,9 @@ def test_money_that_is_paid_out_is_no_fall_from_the_highest_equity(account):
     """108,000 at the top, 30,000 paid out: the top is 78,000, and 5,000 paid in make it 83,000."""
     look(account, "2026-05-04T10:00", 100_000)
     look(account, "2026-05-04T12:00", 100_000, 108_000)
-    book(account, "2026-05-05T10:00", -30_000, symbol="")
+    book(account, "2026-05-05T10:00", -30_000, entry="cash")
     look(account, "2026-05-05T10:01", 70_000)
-    book(account, "2026-05-06T10:00", 5_000, symbol="")
+    book(account, "2026-05-06T10:00", 5_000, entry="cash")
     look(account, "2026-05-06T10:01", 75_000)
 
     assert budget(account, LossKind.DRAWDOWN, "75000", "2026-05-06T12:00").start == 83_000
@@ -152,13 +161,13 @@ def test_money_that_is_paid_out_is_no_fall_from_the_highest_equity(account):
 
 def test_a_new_top_after_a_movement_is_a_top(account):
     look(account, "2026-05-04T10:00", 100_000)
-    book(account, "2026-05-05T10:00", 10_000, symbol="")
+    book(account, "2026-05-05T10:00", 10_000, entry="cash")
     look(account, "2026-05-05T12:00", 110_000, 117_000)
     assert budget(account, LossKind.DRAWDOWN, "110000", "2026-05-06T12:00").start == 117_000
 
 
 def test_a_deposit_that_opened_the_account_is_in_its_initial_balance(account):
-    book(account, "2026-05-04T09:59", 100_000, symbol="")
+    book(account, "2026-05-04T09:59", 100_000, entry="cash")
     look(account, "2026-05-04T10:00", 100_000)
     assert budget(account, LossKind.TOTAL, "100000", "2026-05-04T12:00").start == 100_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -9,6 +10,7 @@ from decimal import Decimal
 
 import pytest
 
+from execution.adjust import Adjuster
 from execution.errors import ExecutionError
 from execution.models import Attempt, Decision, Intent
 from execution.safety.reconcile import HORIZON_S, PROOFS_OF_ABSENCE, reconcile
@@ -92,7 +94,7 @@ def foreign_lots() -> Decimal:
 def assert_nothing_was_traded_twice() -> None:
     """Compare each intent with the venue's deals of its magic; what the server closes bears its position's."""
     deals = [d for d in metatrader5.mounted_account().ledger.deals() if d.reason == mt5.DEAL_REASON_EXPERT]
-    for intent in Intent.objects.filter(symbol=NAME):
+    for intent in Intent.objects.filter(symbol=NAME).exclude(cause="cancel"):
         filled = sum((d.volume for d in deals if d.magic == intent.magic), Decimal(0))
         asked = sum(intent.legs.values_list("volume", flat=True), Decimal(0))
         assert filled <= asked <= abs(intent.target_lots - intent.from_lots), intent
@@ -182,6 +184,65 @@ def test_while_a_fill_may_still_come_nothing_more_is_sent(desk, reply):
 
     assert venue_lots() == Decimal("0.10")
     assert_nothing_was_traded_twice()
+
+
+@pytest.fixture
+def exchange_filling(desk):
+    """Let the symbol be an exchange's that takes RETURN alone: the rest of a partial fill goes on working."""
+    symbols = desk.world.market.symbols
+    exchange = {"trade_exemode": mt5.SYMBOL_TRADE_EXECUTION_EXCHANGE, "filling_mode": 0}
+    symbols[NAME] = dataclasses.replace(symbols[NAME], **exchange)
+
+
+def resting() -> list[int]:
+    return [order.ticket for order in metatrader5.mounted_account().ledger.orders()]
+
+
+@pytest.mark.usefixtures("exchange_filling")
+def test_the_working_rest_of_an_order_is_taken_back_at_once(desk):
+    with met(desk, rule("M25")):
+        adjust(desk, "0.10", cause="slot 1")
+    assert (venue_lots(), resting()) == (Decimal("0.05"), [])
+    adjust(desk, "0.10", cause="slot 2")
+    assert venue_lots() == Decimal("0.10")
+
+
+@pytest.mark.usefixtures("exchange_filling")
+def test_a_rest_that_a_dead_process_left_is_taken_back_before_anything_is_planned(desk, monkeypatch):
+    with met(desk, rule("M25")), monkeypatch.context() as dead:
+        dead.setattr(Adjuster, "_take_back", lambda *_: "")
+        adjust(desk, "0.10", cause="slot 1")
+    assert len(resting()) == 1
+    adjust(desk, "0.10", cause="slot 2")
+
+    assert (venue_lots(), resting()) == (Decimal("0.10"), [])
+    assert_nothing_was_traded_twice()
+
+
+@pytest.mark.usefixtures("exchange_filling")
+def test_a_rest_that_cannot_be_taken_back_keeps_its_symbol_from_trading(desk):
+    with met(desk, rule("M25", nth=1), rule("M04", call="order_send", nth=2)):
+        adjust(desk, "0.10", cause="slot 1")
+        adjust(desk, "0.10", cause="slot 2")
+    assert (venue_lots(), len(resting())) == (Decimal("0.05"), 1)
+    settle(desk)
+    adjust(desk, "0.10", cause="slot 3")
+    assert (venue_lots(), resting()) == (Decimal("0.10"), [])
+
+
+@pytest.mark.usefixtures("exchange_filling")
+def test_the_working_rest_of_a_close_is_taken_back_too(desk):
+    assert desk.adjust(NAME, "0.10").blocker == ""
+    with met(desk, rule("M25")):
+        adjust(desk, "0", cause="slot 2")
+    assert (venue_lots(), resting()) == (Decimal("0.05"), [])
+
+
+def test_what_is_done_stays_done_when_its_deals_cannot_be_read(desk):
+    with met(desk, rule("M56", call="history_deals_get", times=100)):
+        adjust(desk, "0.10", cause="slot 1")
+    (intent,) = Intent.objects.filter(symbol=NAME)
+    assert (intent.status, venue_lots()) == (Intent.Status.DONE, Decimal("0.10"))
 
 
 @pytest.mark.parametrize("desk", ["hedging"], indirect=True)

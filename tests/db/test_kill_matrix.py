@@ -85,8 +85,8 @@ def rest(symbol: str, volume: float, **request: Any) -> int:
 def test_ten_positions_and_an_order_go_and_what_is_not_ours_stays_and_is_named(desk):
     by_hand = send("ETHUSD", 0.3), send("BTCUSD", 0.01, magic=777)
     waiting = rest("BNBUSD", 1.0)
-    ours = rest("SOLUSD", 2.0, magic=OURS)
     open_ten(desk)
+    ours = rest("SOLUSD", 2.0, magic=OURS)
     ended = kill("--reason", "wrong weights")
 
     assert (ended.code, ended.data["closed"], ended.data["cancelled"]) == (0, 10, 1)

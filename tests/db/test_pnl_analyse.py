@@ -157,15 +157,10 @@ def test_a_swap_counts_when_the_broker_books_it(desk):
 def test_money_that_is_paid_in_is_not_earned(desk):
     first = look(desk)
     trade(desk, ("BTCUSD", "0.3"), ("BTCUSD", "0"))
-    at = clock.market_now()
-    FillRecord.objects.create(
-        **{"account": desk.account, "deal_id": 10**9, "order_id": 0, "position_id": 0, "symbol": "", "side": "buy"},
-        **{"entry": "in", "volume": 0, "price": 0, "profit": 500, "commission": 0, "swap": 0, "fee": 0, "at": at},
-    )
+    with metatrader5.mounted_account().transaction():
+        metatrader5.mounted_account().book_cash(Decimal(500), "deposit")
     desk.step(HOUR)
     look(desk)
-    BrokerState.objects.update(balance=BrokerState.objects.get().balance + 500)
-    BrokerState.objects.update(equity=BrokerState.objects.get().equity + 500)
 
     data = analyse_account(QUICK).as_data()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,10 +10,15 @@ import pytest
 from execution.brokers.base import SendResult
 from execution.brokers.magic import Family, encode_magic
 from execution.errors import RiskRefusedError
+from execution.limits import current_limits, loss_budgets
 from execution.models import Attempt, FillRecord, Intent
+from execution.safety.control import State, current_control
 from execution.safety.outcomes import Outcome
 from execution.safety.reconcile import HORIZON_S, close_orphans, reconcile
-from simulator import metatrader5
+from execution.safety.risk.context import LossKind
+from execution.sentinel import guard_account
+from ops import clock
+from simulator import control, metatrader5
 from tests.desk import open_desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,6 +138,30 @@ def test_every_deal_of_the_venue_is_in_the_book_with_its_money(desk):
     assert booked.count() == len(desk.deals())
     money = sum((fill.profit + fill.commission + fill.swap + fill.fee for fill in booked), Decimal(0))
     assert desk.broker.account().balance == Decimal(100_000) + money
+
+
+@pytest.mark.parametrize("amount", [-30_000, 30_000])
+def test_what_is_paid_out_or_in_is_neither_a_loss_nor_room(desk, amount):
+    guard_account(desk.broker)
+    control.step(clock.market_now() + timedelta(minutes=2))  # a movement in the minute of a look may be in it
+    with metatrader5.mounted_account().transaction():
+        metatrader5.mounted_account().book_cash(Decimal(amount), "payout")
+    guard_account(desk.broker)
+
+    assert desk.broker.account().balance == 100_000 + amount
+    budgets = {b.kind: b for b in loss_budgets(desk.account, current_limits(), clock.market_now())}
+    assert budgets[LossKind.DAILY].start == budgets[LossKind.TOTAL].start == 100_000 + amount
+    assert current_control().state == State.ARMED
+
+
+def test_cash_is_booked_once_and_the_deposit_that_opened_the_account_never(desk):
+    control.step(clock.market_now() + timedelta(minutes=2))
+    with metatrader5.mounted_account().transaction():
+        metatrader5.mounted_account().book_cash(Decimal(700), "bonus")
+    for _ in range(3):
+        reconcile(desk.broker)
+    (moved,) = FillRecord.objects.filter(symbol="")
+    assert (moved.entry, moved.profit) == ("cash", 700)
 
 
 def test_a_failed_read_changes_nothing(desk, monkeypatch):

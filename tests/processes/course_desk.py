@@ -24,19 +24,9 @@ PUBLISHED = ("terminal.json", "binance.json", "control.json")
 
 @dataclass
 class CourseDesk(RunningDesk):
-    """A desk of those processes; it has no `up`.
+    """A desk of those processes; it has no `up`."""
 
-    Parameters
-    ----------
-    settings : dict of str to str
-        The world that it lives in; nothing else is set.
-    """
-
-    settings: dict[str, str] = field(default_factory=dict)
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def _environment(self) -> dict[str, str]:
-        return super()._environment() | {"PYTHONUNBUFFERED": "1"} | self.settings
 
     @contextmanager
     def world(self) -> Iterator[None]:

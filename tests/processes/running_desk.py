@@ -55,10 +55,21 @@ class Stopped:
 
 @dataclass
 class RunningDesk:
-    """One `manage.py up` on a state folder of its own."""
+    """One `manage.py up` on a state folder of its own.
+
+    Parameters
+    ----------
+    state_dir : Path
+        Everything that it keeps; started there again, the same desk goes on.
+    arguments : tuple of str
+        What `up` is told.
+    settings : dict of str to str
+        The settings that are made; a test's own environment makes none.
+    """
 
     state_dir: Path
     arguments: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port())
     _process: subprocess.Popen[bytes] | None = None
     _log: IO[bytes] | None = None
@@ -138,7 +149,8 @@ class RunningDesk:
         names = {line.lstrip("# ").partition("=")[0] for line in example if "=" in line}
         names.add("PYTHONDONTWRITEBYTECODE")  # twenty processes would each compile everything anew
         clean = {name: value for name, value in os.environ.items() if name not in names}
-        return clean | {"TRADING_MODE": "demo", "STATE_DIR": str(self.state_dir), "PORT": str(self.port)}
+        own = {"TRADING_MODE": "demo", "STATE_DIR": str(self.state_dir), "PORT": str(self.port)}
+        return clean | own | {"PYTHONUNBUFFERED": "1"} | self.settings
 
     # --- processes ------------------------------------------------------------------------------------------------
 
@@ -189,6 +201,11 @@ class RunningDesk:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def password(self) -> str:
+        """The password of the demo's user ``admin``."""
+        return (self.state_dir / "demo-password").read_text().strip()
+
     def manage(self, *arguments: str) -> Ran:
         """Run a command on the desk's state and return its document."""
         command = [sys.executable, "manage.py", *arguments, "--json"]
@@ -197,6 +214,12 @@ class RunningDesk:
         )
         document = json.loads(done.stdout) if done.stdout else {}
         return Ran(done.returncode, document, done.stderr)
+
+    def ask(self, *arguments: str) -> dict[str, Any]:
+        """Run a command that must succeed and return its data."""
+        ran = self.manage(*arguments)
+        assert ran.code == 0, f"{arguments[0]} ended with {ran.code}: {ran.document}{ran.errors}"
+        return ran.data
 
     def inside(self, function: str, *arguments: object) -> Any:
         """Call a function of ``tests.processes.inside`` in a process of the desk's own."""

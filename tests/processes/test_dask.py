@@ -18,8 +18,8 @@ from strategies.models import TuningRun
 from strategies.parallel import BackendError, fit_backend
 from strategies.research.sweep import SweepResult, sweep, sweep_on_workers
 from tests.fits_builders import make_symbol, run_command
+from tests.processes.running_desk import free_port
 from tests.research_builders import price_bars, timeline_of, wishes
-from tests.running_desk import free_port
 
 pytestmark = pytest.mark.processes
 GRID = json.dumps({"vol_window": [20], "min_values": [30], "fast_ema_window": [3, 5, 8]})

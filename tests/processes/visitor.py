@@ -13,9 +13,8 @@ class Visitor:
     def __init__(self, desk: RunningDesk) -> None:
         self._desk = desk
         self._browser = requests.Session()
-        password = (desk.state_dir / "demo-password").read_text().strip()
         self.get("login/")
-        answer = self.post("login/", username="admin", password=password)
+        answer = self.post("login/", username="admin", password=desk.password)
         assert answer.status_code == 200, answer.text
         assert "sessionid" in self._browser.cookies, "the login was refused"
 

@@ -10,7 +10,7 @@ import pytest
 from execution.brokers import BROKERS, Broker, connect
 from execution.brokers.mt5 import Mt5Broker
 from execution.errors import BrokerUnavailableError, ConfigError
-from execution.planning.orders import FillEntry, MarginMode, OrderKind, Side
+from execution.planning.orders import CashKind, FillEntry, MarginMode, OrderKind, Side
 from market.terminal.errors import TerminalUnavailableError
 from simulator import structs
 from tests.execution_builders import NOON, D
@@ -137,6 +137,7 @@ READS = [
     ("positions_get", lambda broker: broker.positions()),
     ("orders_get", lambda broker: broker.working_orders()),
     ("history_deals_get", lambda broker: broker.fills_since(NOON)),
+    ("history_deals_get", lambda broker: broker.cash_since(NOON)),
     ("symbol_info", lambda broker: broker.spec("BTCUSD")),
     ("symbol_info_tick", lambda broker: broker.quote("BTCUSD")),
 ]
@@ -208,6 +209,21 @@ def test_fills_are_what_traded_from_the_moment_on_in_order():
         (10, Side.BUY, FillEntry.IN),
         (11, Side.SELL, FillEntry.OUT),
     ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [(2, CashKind.CASH), (6, CashKind.CASH), (4, CashKind.CHARGE), (8, CashKind.CHARGE), (17, CashKind.CHARGE)],
+)
+def test_what_moves_the_balance_without_a_trade_is_cash_or_a_charge(type_, kind):
+    deals = (
+        trade_deal(ticket=14, type=type_, symbol="", volume=0.0, price=0.0, profit=-500.25, commission=0.0),
+        trade_deal(ticket=10, type=0, entry=0),
+        trade_deal(ticket=12, type=3, symbol="", volume=0.0, price=0.0, profit=700.0),
+        trade_deal(ticket=3, type=2, time=server_s(NOON - timedelta(seconds=1))),
+    )
+    (movement,) = make_broker(ScriptedTerminal(history_deals_get=deals)).cash_since(NOON)
+    assert (movement.deal_id, movement.kind, movement.amount) == (14, kind, D("-500.25"))
 
 
 @pytest.mark.parametrize("offset_h", [-12, 0, 2, 3, 14])

@@ -27,6 +27,14 @@ EIGHT = datetime(2026, 1, 5, 8, tzinfo=UTC)
 PATHS = {name: minute_path(50_000.0, 50_500.0, 51_000.0) for name in ("BTCUSD", "ETHUSD")}
 DONE = 10009
 MIX = {"M20": 1.0, "M21": 2.0, "M24": 1.0, "M26": 3.0, "M56": 1.0, "M67": 1.0, "M04": 0.5}
+OFF_ONCE_INJECTED = """
+import sys, time
+from pathlib import Path
+from simulator.faults import read_log, switch_off
+while not read_log(Path(sys.argv[1])):
+    time.sleep(0.01)
+switch_off(Path(sys.argv[1]))
+"""
 
 
 @pytest.fixture
@@ -188,10 +196,7 @@ class TestSwitching:
 
     def test_a_hang_ends_when_the_plan_is_switched_off(self, world, sim_dir):
         switch_on(sim_dir, FaultPlan(rules=(Rule(fault="M03", call="account_info"),)))
-        code = (
-            f"import time; time.sleep(0.3); from simulator.faults import switch_off; switch_off(Path({str(sim_dir)!r}))"
-        )
-        other = subprocess.Popen([sys.executable, "-c", "from pathlib import Path; " + code], cwd=PROJECT)  # noqa: S603 - our own
+        other = subprocess.Popen([sys.executable, "-c", OFF_ONCE_INJECTED, str(sim_dir)], cwd=PROJECT)  # noqa: S603 - our own
         began = time.monotonic()
 
         assert (mt5.account_info(), mt5.last_error()[0]) == (None, -10005)
