@@ -9,15 +9,15 @@ from django.db.models import F
 
 from execution.brokers.base import Broker
 from execution.brokers.magic import Family, is_ours
-from execution.models import Account, KillEvent
-from execution.planning.orders import Leg, Position, Scene, WorkingOrder
+from execution.models import Account, Attempt, KillEvent
+from execution.planning.orders import Leg, MarginMode, Position, Scene, WorkingOrder
 from execution.safety.control import Needed
 from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
 from execution.safety.killswitch import confirm_flat
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.reconcile import reconcile
-from execution.safety.steps import cancel_leg, carry_out, record_step
+from execution.safety.steps import cancel_leg, carry_out, end_steps, record_step
 from ops import clock
 from ops.live import announce
 
@@ -66,7 +66,7 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     )
     event.refresh_from_db(fields=["rounds"])
     cancelled = sum(_cancel(gate, account, event, order) for order in book.orders)
-    closed = sum(_close(gate, account, event, position) for position in book.ownership.ours)
+    closed = sum(_close(gate, account, event, position) for position in _closable(account, book))
     KillEvent.objects.filter(pk=event.pk).update(
         n_cancelled=F("n_cancelled") + cancelled, n_closed=F("n_closed") + closed
     )
@@ -75,7 +75,20 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     if not all(read_book(broker, account).is_flat for _ in range(2)):
         return False
     confirm_flat(event, read_at=clock.wall_now())
+    end_steps(account, _cause(f"{event.pk}:"))
     return True
+
+
+def _closable(account: Account, book: Book) -> list[Position]:
+    """Return what may be closed now: on a netting account nothing whose last close may still be executed.
+
+    There a second close would open the other side. The close of a hedging ticket can be repeated without harm.
+    """
+    if account.margin_mode == MarginMode.HEDGING:
+        return list(book.ownership.ours)
+    doubtful = Attempt.objects.unresolved().filter(leg__intent__account=account)
+    frozen = set(doubtful.values_list("leg__intent__symbol", flat=True))
+    return [position for position in book.ownership.ours if position.symbol not in frozen]
 
 
 def _close(gate: Gate, account: Account, event: KillEvent, position: Position) -> bool:

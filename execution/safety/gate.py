@@ -24,6 +24,7 @@ from execution.limits import current_limits, current_quiet_hours, loss_budgets
 from execution.models import Account, Attempt, LegRecord
 from execution.planning.orders import Side
 from execution.safety import journal
+from execution.safety.breaker import watch_requests
 from execution.safety.control import Needed, armed_account, current_control
 from execution.safety.locks import file_lock
 from execution.safety.reads import VenueReads, possible_exposure, read_venue
@@ -83,6 +84,7 @@ class Gate:
             attempt = journal.begin_attempt(leg, request=_as_json(order), verdicts=verdicts, fence=permit.fence)
             result = self._hand_over(order, permit)
         journal.finish_attempt(attempt, result)
+        watch_requests(result)
         self._log(leg, result)
         return result
 

@@ -9,13 +9,20 @@ from loguru import logger
 
 from execution.brokers.base import SendResult
 from execution.errors import ExecutionError
-from execution.models import Account, Intent, LegRecord
+from execution.models import Account, Attempt, Intent, LegRecord
 from execution.planning.orders import Leg, Scene, WorkingOrder
 from execution.safety import journal
 from execution.safety.journal import Cause
 from execution.safety.outcomes import Outcome
 
 DONE = (Outcome.OK, Outcome.NOOP)
+
+
+def end_steps(account: Account, cause: Cause) -> int:
+    """End the steps of a cause's ids that a crash left behind, with nothing in doubt; return how many."""
+    begun = Intent.objects.open().filter(account=account, cause=cause.kind, cause_id__startswith=cause.id)
+    left = begun.exclude(status=Intent.Status.AMBIGUOUS).exclude(legs__attempts__in=Attempt.objects.unresolved())
+    return sum(journal.set_status(one, Intent.Status.FAILED, reason="its process died before the end") for one in left)
 
 
 def record_step(account: Account, cause: Cause, leg: Leg, *, current: Decimal = Decimal(0)) -> LegRecord | None:

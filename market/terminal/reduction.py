@@ -7,7 +7,7 @@ What counts, and nothing else:
   ticket; without it an opposite deal would open a second position. On a netting account it is the symbol's one net
   position (``position``, if given, is its ticket). A stop that rests at a netting venue can still trigger between the
   read and the send: the rules for the bot exclude that (execution.md).
-- **A cancel** (``TRADE_ACTION_REMOVE``) of a pending order that is working.
+- **A cancel** (``TRADE_ACTION_REMOVE``) of an order that is working: pending, or a market order that waits for its fill.
 
 Changing a stop (``TRADE_ACTION_SLTP``) can widen it, ``TRADE_ACTION_CLOSE_BY`` and pending closes act later or on two
 positions: none of them is taken. A read that fails proves nothing: unknown is not flat.
@@ -27,7 +27,6 @@ TRADE_ACTION_DEAL = 1
 TRADE_ACTION_REMOVE = 8
 ACCOUNT_MARGIN_MODE_RETAIL_HEDGING = 2
 SIDES = ("buy", "sell")  # POSITION_TYPE_* and ORDER_TYPE_* of market orders: the index
-FIRST_PENDING_TYPE, LAST_PENDING_TYPE = 2, 7  # ORDER_TYPE_BUY_LIMIT to ORDER_TYPE_SELL_STOP_LIMIT
 VOLUME_NOISE = 1e-9  # lots: below any volume step, above the noise of floats
 
 
@@ -63,7 +62,7 @@ def require_reduction(module: Any, request: dict[str, Any], expected: Expected |
     elif action == TRADE_ACTION_REMOVE and expected is None:
         _require_cancel(module, request)
     else:
-        _refuse(f"action {action!r} is no close of a position (1) and no cancel of a pending order (8)")
+        _refuse(f"action {action!r} is no close of a position (1) and no cancel of an order (8)")
 
 
 def _require_close(module: Any, request: dict[str, Any], expected: Expected | None) -> None:
@@ -116,8 +115,8 @@ def _require_cancel(module: Any, request: dict[str, Any]) -> None:
     ticket = _ticket(request, "order")
     found = _read(module, "orders_get", lambda: module.orders_get(ticket=ticket))
     mine = [order for order in found if order.ticket == ticket]
-    if len(mine) != 1 or not FIRST_PENDING_TYPE <= mine[0].type <= LAST_PENDING_TYPE:
-        _refuse(f"there is no pending order {ticket}")
+    if len(mine) != 1:
+        _refuse(f"there is no working order {ticket}")
 
 
 def _ticket(request: dict[str, Any], key: str) -> int:

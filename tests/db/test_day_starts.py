@@ -84,9 +84,11 @@ def test_what_is_paid_in_or_out_moves_the_start_and_is_no_loss(account, amount):
     assert budget(account, LossKind.DAILY, str(INITIAL + amount), "2026-05-06T10:01").floor == 95_000 + amount
 
 
-def test_a_charge_is_a_loss(account):
+@pytest.mark.parametrize("noted_before", [True, False])
+def test_a_charge_is_a_loss(account, noted_before):
     look(account, "2026-05-05T23:59", 100_000)
-    note_day_start(account, D(100_000), prague("2026-05-06T00:01"))
+    if noted_before:
+        note_day_start(account, D(100_000), prague("2026-05-06T00:01"))
     book(account, "2026-05-06T10:00", -900, entry="charge")
 
     assert note_day_start(account, D(99_100), prague("2026-05-06T10:01")).balance == 100_000

@@ -13,10 +13,13 @@ import pytest
 from execution.adjust import Adjuster
 from execution.errors import ExecutionError
 from execution.models import Attempt, Decision, Intent
+from execution.safety import killswitch
+from execution.safety.flatten import flatten_round
 from execution.safety.reconcile import HORIZON_S, PROOFS_OF_ABSENCE, reconcile
 from execution.wire import connect_broker
 from market.models import Symbol
 from ops import clock
+from ops.audit import SYSTEM
 from simulator import constants as mt5
 from simulator import control, metatrader5
 from simulator.faults import FaultPlan, Rule, read_log, switch_off, switch_on
@@ -187,11 +190,11 @@ def test_while_a_fill_may_still_come_nothing_more_is_sent(desk, reply):
 
 
 @pytest.fixture
-def exchange_filling(desk):
+def exchange_filling(desk, monkeypatch):
     """Let the symbol be an exchange's that takes RETURN alone: the rest of a partial fill goes on working."""
     symbols = desk.world.market.symbols
     exchange = {"trade_exemode": mt5.SYMBOL_TRADE_EXECUTION_EXCHANGE, "filling_mode": 0}
-    symbols[NAME] = dataclasses.replace(symbols[NAME], **exchange)
+    monkeypatch.setitem(symbols, NAME, dataclasses.replace(symbols[NAME], **exchange))
 
 
 def resting() -> list[int]:
@@ -236,6 +239,31 @@ def test_the_working_rest_of_a_close_is_taken_back_too(desk):
     with met(desk, rule("M25")):
         adjust(desk, "0", cause="slot 2")
     assert (venue_lots(), resting()) == (Decimal("0.05"), [])
+
+
+def test_an_order_that_still_works_is_not_proven_absent(desk):
+    with met(desk, rule("M23", then="stay")):
+        adjust(desk, "0.10", cause="slot 1")
+        for _ in range(2):
+            settle(desk)
+    assert len(resting()) == Attempt.objects.unresolved().count() == 1
+    adjust(desk, "0.10", cause="slot 2")
+
+    assert venue_lots() == 0
+    assert Attempt.objects.count() == 1
+
+
+def test_a_kill_takes_an_order_back_that_never_came_to_its_end(desk):
+    assert desk.adjust(NAME, "0.10").blocker == ""
+    with met(desk, rule("M23", then="stay")):
+        adjust(desk, "0.20", cause="slot 2")
+        event = killswitch.latch(SYSTEM, cause="a test")
+        flatten_round(desk.broker, desk.account, event)
+        settle(desk)
+    rounds = [flatten_round(desk.broker, desk.account, event) for _ in range(2)]
+
+    assert rounds[-1]
+    assert (venue_lots(), resting()) == (0, [])
 
 
 def test_what_is_done_stays_done_when_its_deals_cannot_be_read(desk):

@@ -108,8 +108,11 @@ def test_a_position_that_differs_from_the_expected_one_is_not_touched(account, e
     assert "position 7 is buy 0.3 BTCUSD; expected" in why_not(close(volume=0.1), expected)
 
 
-def test_cancelling_a_pending_order_is_a_reduction(account) -> None:
-    account(orders=[{"ticket": 5, "type": 2, "symbol": "BTCUSD"}])
+@pytest.mark.parametrize(
+    "type_", [0, 1, 2, 7], ids=["buy on its way", "sell on its way", "buy limit", "sell stop limit"]
+)
+def test_cancelling_a_working_order_is_a_reduction(account, type_) -> None:
+    account(orders=[{"ticket": 5, "type": type_, "symbol": "BTCUSD"}])
     require_reduction(fake, {"action": 8, "order": 5}, None)
 
 
@@ -117,11 +120,11 @@ def test_cancelling_a_pending_order_is_a_reduction(account) -> None:
     ("request_", "orders"),
     [
         ({"action": 8, "order": 5}, []),
-        ({"action": 8, "order": 5}, [{"ticket": 5, "type": 1, "symbol": "BTCUSD"}]),  # a market order on its way
+        ({"action": 8, "order": 5}, [{"ticket": 6, "type": 2, "symbol": "BTCUSD"}]),
         ({"action": 8}, [{"ticket": 5, "type": 2, "symbol": "BTCUSD"}]),
     ],
 )
-def test_cancelling_what_is_no_pending_order_is_none(account, request_, orders) -> None:
+def test_cancelling_what_is_no_working_order_is_none(account, request_, orders) -> None:
     account(orders=orders)
     why_not(request_)
 
