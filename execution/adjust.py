@@ -160,6 +160,7 @@ class Adjuster:
 
     def _send_all(self, intent: Intent, legs: Sequence[Leg], target: Target, sent: list[SentLeg]) -> None:
         for record in journal.record_legs(intent, legs):
+            journal.require_open(intent)
             result = self._send(record, target)
             sent.append(SentLeg(leg=record, result=result))
             if result.outcome not in GOOD:

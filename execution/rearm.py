@@ -42,7 +42,7 @@ def arm_phrase() -> str:
 def arm_checks() -> list[ArmCheck]:
     """Return every check with its finding; reading the broker is one of them."""
     try:
-        with the_broker(patient=False) as broker:
+        with the_broker(patient=False, to_arm=True) as broker:
             found = reconcile(broker)
     except (BrokerError, ConfigError, TerminalError) as error:
         return [ArmCheck("the broker answers", False, str(error))]
@@ -104,7 +104,7 @@ def require_armable(phrase: str) -> None:
 
 def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
     """Take the latch off and write row and file, the file last: until it exists nothing is armed."""
-    with the_broker(patient=False) as broker:
+    with the_broker(patient=False, to_arm=True) as broker:
         snapshot = broker.account()
     mark = ArmedMark(login=snapshot.login, server=snapshot.server)
     terminal = open_site_terminal()

@@ -13,6 +13,7 @@ from django.db import DatabaseError, close_old_connections
 from loguru import logger
 
 from execution.brokers.base import Broker
+from execution.brokers.mt5_session import Mt5Login
 from execution.day_starts import has_day_start, note_day_start
 from execution.errors import BrokerError, ConfigError, ExecutionError
 from execution.limits import OWN, current_limits, loss_budgets
@@ -26,7 +27,7 @@ from execution.safety.risk import LossBudget
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import Slot, is_too_late, next_slot, previous_slot
 from execution.watching import Watched, store_watched, watch
-from execution.wire import connect_broker
+from execution.wire import connect_broker, required_login
 from market.terminal.errors import TerminalError
 from ops import alerts, clock, heartbeats, queues, runs
 from ops.audit import SYSTEM
@@ -61,6 +62,7 @@ class Sentinel:
 
     def __init__(self) -> None:
         self._broker: Broker | None = None
+        self._login: Mt5Login | None = None
         self._reconcile_due = Due(RECONCILE_EVERY_S)
 
     def run(self, should_stop: Callable[[], bool]) -> None:
@@ -125,8 +127,11 @@ class Sentinel:
         enqueue_due_session()
 
     def _connected(self) -> Broker:
+        login = required_login()
+        if self._login != login:  # somebody armed another account
+            self._let_go()
         if self._broker is None:
-            self._broker = connect_broker(patient=False)
+            self._broker, self._login = connect_broker(patient=False), login
             reconcile(self._broker)
         return self._broker
 

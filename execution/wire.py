@@ -12,6 +12,7 @@ from execution.brokers import connect
 from execution.brokers.base import Broker
 from execution.brokers.mt5_session import Mt5Login
 from execution.errors import ConfigError
+from execution.models import ControlRow
 from market.feeds.server_time import server_moment_to_utc_ms
 from market.terminal.client import Terminal, open_terminal
 from ops import clock
@@ -50,18 +51,29 @@ def configured_login() -> Mt5Login | None:
     )
 
 
-def connect_broker(*, patient: bool = True) -> Broker:
-    """Return the connected broker.
+def required_login() -> Mt5Login | None:
+    """Return the account that the settings name, else the one that was armed last; None before anything was armed."""
+    named = configured_login()
+    if named is not None:
+        return named
+    row = ControlRow.objects.filter(scope=ControlRow.SYSTEM).exclude(armed_login=None).first()
+    return Mt5Login(login=row.armed_login, server=row.armed_server) if row and row.armed_login else None
+
+
+def connect_broker(*, patient: bool = True, to_arm: bool = False) -> Broker:
+    """Return the connected broker, bound to our account: while the terminal serves another one, reads fail.
 
     Parameters
     ----------
     patient : bool
         Try again with growing pauses; a loop that comes back anyway, or a person who waits, does without.
+    to_arm : bool
+        Take the account that the terminal serves, where the settings name none: arming is what binds to it.
     """
     return connect(
         "mt5",
         terminal=open_site_terminal(),
-        login=configured_login(),
+        login=configured_login() if to_arm else required_login(),
         to_utc=server_seconds_to_utc,
         now=clock.market_now,
         sleep=clock.sleep,
@@ -77,9 +89,9 @@ def server_seconds_to_utc(seconds: int) -> datetime:
 
 
 @contextmanager
-def the_broker(*, patient: bool = True) -> Iterator[Broker]:
-    """Connect for the block, and let go of the broker after it."""
-    broker = connect_broker(patient=patient)
+def the_broker(*, patient: bool = True, to_arm: bool = False) -> Iterator[Broker]:
+    """Connect for the block, and let go of the broker after it; arguments as for ``connect_broker``."""
+    broker = connect_broker(patient=patient, to_arm=to_arm)
     try:
         yield broker
     finally:

@@ -78,8 +78,8 @@ class Mt5Broker:
         self._terminal.close()
 
     def account(self) -> AccountSnapshot:
-        """Return the account as it is now."""
-        return self._session.account()
+        """Return the account as it is now, or refuse one that is not ours."""
+        return self._session.require_account()
 
     def spec(self, symbol: str) -> SymbolSpec:
         """Return a symbol's contract and grid."""

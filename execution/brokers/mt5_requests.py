@@ -11,7 +11,7 @@ from typing import Any
 from execution.brokers.base import OrderTicket, Protection, Reduction
 from execution.errors import ConfigError
 from execution.planning.orders import MarginMode, Quote, Side, SymbolSpec
-from execution.planning.rounding import round_half_even
+from execution.planning.rounding import is_on_step, round_half_even
 from execution.planning.stops import require_stops
 
 ACTION_DEAL, ACTION_SLTP, ACTION_REMOVE = 1, 6, 8
@@ -68,6 +68,7 @@ def clean_comment(text: str) -> str:
 def entry_request(ticket: OrderTicket, symbol: Mt5Symbol, quote: Quote) -> dict[str, Any]:
     """Return the request of a market order, its stop and target attached."""
     require_stops(ticket.side, quote, symbol.spec, stop=ticket.stop, target=ticket.target)
+    _require_volume(ticket.volume, symbol.spec, smallest=symbol.spec.volume_min)
     request = _deal(ticket, symbol, quote, side=ticket.side)
     return request | _stops(ticket.stop, ticket.target, symbol.spec.digits, only_set=True)
 
@@ -83,6 +84,8 @@ def reduction_request(
     position = reduction.position
     if margin_mode is MarginMode.HEDGING and position.ticket <= 0:
         raise ValueError(f"a close on a hedging account needs the position's ticket, was {position.ticket}")
+    if reduction.volume != position.volume:  # a whole position may be closed whatever the grid has become
+        _require_volume(reduction.volume, symbol.spec, smallest=symbol.spec.volume_step)
     request = _deal(reduction, symbol, quote, side=position.side.opposite)
     return request | {"position": position.ticket}
 
@@ -97,6 +100,13 @@ def protection_request(protection: Protection, symbol: Mt5Symbol, quote: Quote) 
 def cancel_request(order_id: int) -> dict[str, Any]:
     """Return the request that takes back a resting order."""
     return {"action": ACTION_REMOVE, "order": order_id}
+
+
+def _require_volume(volume: Decimal, spec: SymbolSpec, *, smallest: Decimal) -> None:
+    """Refuse a volume off the symbol's grid: what the venue would refuse anyway costs no request."""
+    if not (is_on_step(volume, spec.volume_step) and smallest <= volume <= spec.volume_max):
+        allowed = f"a multiple of {spec.volume_step} from {smallest} to {spec.volume_max}"
+        raise ValueError(f"the volume of an order of {spec.symbol} must be {allowed}, was {volume}")
 
 
 def _deal(order: OrderTicket | Reduction, symbol: Mt5Symbol, quote: Quote, *, side: Side) -> dict[str, Any]:

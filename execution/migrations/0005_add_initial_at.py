@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('execution', '0004_add_programmes'),
+        ("execution", "0004_add_programmes"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='account',
-            name='initial_at',
-            field=models.DateTimeField(help_text='market time of that balance: what was paid in before it is in it', null=True),
+            model_name="account",
+            name="initial_at",
+            field=models.DateTimeField(
+                help_text="market time of that balance: what was paid in before it is in it", null=True
+            ),
         ),
     ]

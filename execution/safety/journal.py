@@ -14,6 +14,7 @@ from django.db.models import F, Max
 
 from execution.brokers.base import SendResult
 from execution.brokers.magic import EMERGENCY_COUNTER, MAGICS, MAX_COUNTER, encode_magic
+from execution.errors import BrokerUnavailableError
 from execution.models import Account, Attempt, Decision, FillRecord, Intent, LegRecord
 from execution.planning.orders import Leg
 from execution.safety.outcomes import Outcome
@@ -116,7 +117,13 @@ def durable() -> Iterator[None]:
 
 @transaction.atomic
 def finish_attempt(attempt: Attempt, result: SendResult) -> None:
-    """Store the raw reply and what it means for the leg and the intent."""
+    """Store the raw reply and what it means for the leg and the intent.
+
+    A reconcile may have been quicker, as when this process stood still: what it found in the history stays, and of a
+    late answer only a deal is news.
+    """
+    if _is_settled(attempt, result):
+        return
     is_settled = result.outcome is not Outcome.AMBIGUOUS
     Attempt.objects.filter(pk=attempt.pk).update(
         outcome=result.outcome,
@@ -133,6 +140,25 @@ def finish_attempt(attempt: Attempt, result: SendResult) -> None:
     else:
         set_status(attempt.leg.intent, Intent.Status.AMBIGUOUS, reason="the outcome of a request is not known")
     announce("orders", {"attempt": attempt.pk, "outcome": result.outcome})
+
+
+def _is_settled(attempt: Attempt, result: SendResult) -> bool:
+    executed = (Outcome.OK, Outcome.PARTIAL)
+    settled = Attempt.objects.exclude(resolved_at=None).filter(pk=attempt.pk).values_list("outcome", flat=True).first()
+    return settled in executed or (settled is not None and result.outcome not in executed)
+
+
+def require_open(intent: Intent) -> None:
+    """Refuse to send for an intent that has ended, as when a reconcile settled it while its process stood still.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        The intent has ended; nothing was sent.
+    """
+    intent.refresh_from_db(fields=["status", "reason"])
+    if intent.status in Intent.Status.terminal():
+        raise BrokerUnavailableError(f"the intent has ended meanwhile: {intent.reason or intent.status}")
 
 
 def add_fill(leg: LegRecord, volume: Decimal) -> None:

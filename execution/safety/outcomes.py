@@ -138,6 +138,7 @@ ONLY_FOR = {
     DONE_PARTIAL: frozenset({RequestAction.OPEN, RequestAction.CLOSE}),
     10025: frozenset({RequestAction.PROTECT, RequestAction.PENDING}),
     10036: frozenset({RequestAction.CLOSE}),
+    10041: frozenset({RequestAction.PENDING}),
 }
 PRICES_TO_TRY = {10015: 1}  # repriced fewer times than others before it is final
 
@@ -194,7 +195,7 @@ def _by_evidence(
 def _filled(reply: Reply, requested: Decimal | None) -> tuple[Outcome, str]:
     """Judge a market order that is said to be done by its deal and its volume."""
     volume = reply.volume
-    if not reply.deal_id:
+    if reply.deal_id <= 0:
         return Outcome.AMBIGUOUS, "without a deal"
     if requested is None or volume is None or not volume.is_finite() or not 0 < volume <= requested:
         return Outcome.AMBIGUOUS, f"{volume} lots of {requested} make no sense"

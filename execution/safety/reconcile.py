@@ -23,7 +23,7 @@ from ops.boot import boot_id
 from ops.live import announce
 from ops.models import Alert
 
-PROOFS_OF_ABSENCE = 2
+PROOFS_OF_ABSENCE, PROOFS_APART_S = 2, 2.0
 HORIZON_S = 15.0  # how long after its sending a MetaTrader request may still be executed
 OVERLAP = timedelta(hours=1)  # fills are asked for again this far back: reports may come late and out of order
 FIRST_LOOK_BACK = timedelta(days=30)
@@ -91,7 +91,8 @@ def reconcile(broker: Broker) -> Reconciled:
 
 def _since(account: Account) -> datetime:
     newest = FillRecord.objects.filter(account=account).order_by("-at").values_list("at", flat=True).first()
-    doubtful = Attempt.objects.unresolved().order_by("market_at").values_list("market_at", flat=True).first()
+    mine = Attempt.objects.unresolved().filter(leg__intent__account=account).exclude(market_at=None)
+    doubtful = mine.order_by("market_at").values_list("market_at", flat=True).first()
     known = [moment for moment in (newest, doubtful) if moment]
     return min(known) - OVERLAP if known else clock.market_now() - FIRST_LOOK_BACK
 
@@ -112,7 +113,8 @@ def book_movements(broker: Broker, account: Account) -> None:
 @transaction.atomic
 def store_fills(account: Account, fills: tuple[Fill, ...]) -> int:
     """Store deals that are not there yet, under the intent whose magic they bear, and return how many."""
-    known = set(FillRecord.objects.filter(account=account).values_list("deal_id", flat=True))
+    oldest = min((fill.deal_id for fill in fills), default=0)
+    known = set(FillRecord.objects.filter(account=account, deal_id__gte=oldest).values_list("deal_id", flat=True))
     fresh = list({fill.deal_id: fill for fill in fills if fill.deal_id not in known}.values())  # a venue may repeat one
     intents = {i.magic: i for i in Intent.objects.filter(magic__in={fill.magic for fill in fresh})}
     FillRecord.objects.bulk_create([_record(account, fill, intents.get(fill.magic)) for fill in fresh])
@@ -164,11 +166,12 @@ def _record(account: Account, fill: Fill, intent: Intent | None) -> FillRecord:
 def _settle_attempts(account: Account, *, working: Container[int], began: float) -> int:
     """Settle attempts without a clear answer whose horizon had passed before this pass began to read.
 
-    One whose order is still working (``working`` holds the magics of such orders) has not come to its end.
+    Proofs of absence are some time apart: two passes at one moment prove no more than one. An attempt whose
+    order is still working (``working`` holds the magics of such orders) has not come to its end.
     """
     settled = 0
     for attempt in Attempt.objects.unresolved().filter(leg__intent__account=account).select_related("leg__intent"):
-        if attempt.boot == boot_id() and began - attempt.sent_mono < HORIZON_S:
+        if attempt.boot == boot_id() and began - attempt.sent_mono < HORIZON_S + PROOFS_APART_S * attempt.absences:
             continue
         if attempt.leg.intent.magic in working:
             continue

@@ -21,6 +21,7 @@ from execution.safety.outcomes import Outcome
 from execution.safety.ownership import read_ownership, tell_apart
 from execution.wire import open_site_terminal
 from ops import clock
+from ops.boot import boot_id
 
 
 def close_unwritten(broker: Broker) -> bool:
@@ -149,7 +150,8 @@ def _import(account: Account, entry: EmergencyEntry) -> bool:
         number=1,
         request={"call": entry.call, "ticket": entry.ticket, "volume": entry.volume, "magic": intent.magic},
         fence=0,
-        boot="emergency",
+        boot=boot_id(),  # with the present time of this machine: its horizon begins at the latest it can have been sent
+        market_at=clock.market_now(),
         sent_at=datetime.fromisoformat(entry.at),
     )
     FillRecord.objects.filter(account=account, magic=intent.magic, intent=None).update(intent=intent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,16 +10,20 @@ import pytest
 
 from execution.brokers.base import SendResult
 from execution.brokers.magic import Family, encode_magic
-from execution.errors import RiskRefusedError
+from execution.errors import ConfigError, RiskRefusedError
 from execution.limits import current_limits, loss_budgets
-from execution.models import Attempt, FillRecord, Intent
+from execution.models import Account, Attempt, FillRecord, Intent, LegRecord
+from execution.safety import killswitch
 from execution.safety.control import State, current_control
 from execution.safety.outcomes import Outcome
-from execution.safety.reconcile import HORIZON_S, close_orphans, reconcile
+from execution.safety.reconcile import HORIZON_S, PROOFS_APART_S, PROOFS_OF_ABSENCE, close_orphans, reconcile
 from execution.safety.risk.context import LossKind
-from execution.sentinel import guard_account
+from execution.sentinel import Sentinel, guard_account
+from execution.wire import connect_broker
 from ops import clock
+from ops.audit import SYSTEM
 from simulator import control, metatrader5
+from simulator.faults import FaultPlan, Rule, switch_off, switch_on
 from tests.desk import open_desk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,9 +41,9 @@ def desk(request, tmp_path):
 
 def after_horizon(desk) -> None:
     """Reconcile as often as two proofs of absence take, each after the horizon."""
-    desk.clock.slept += HORIZON_S + 1
-    reconcile(desk.broker)
-    reconcile(desk.broker)
+    for _ in range(PROOFS_OF_ABSENCE):
+        desk.clock.slept += HORIZON_S + 1
+        reconcile(desk.broker)
     close_orphans(desk.account)
 
 
@@ -240,3 +245,64 @@ def test_a_position_that_the_restored_database_does_not_know_halts_its_symbol_al
     assert restored.lots("ETHUSD") == Decimal("0.40")
     assert restored.adjust("BTCUSD", "0.00", cause="slot 2").blocker == ""
     assert restored.lots("BTCUSD") == 0
+
+
+def late(desk, submit, answer: Outcome):
+    """Execute, stand still until a reconcile has settled it, and only then answer."""
+
+    def sent(*arguments: object) -> SendResult:
+        result = submit(*arguments)
+        desk.clock.slept += HORIZON_S + 1
+        reconcile(desk.broker)
+        return dataclasses.replace(result, outcome=answer)
+
+    return sent
+
+
+@pytest.mark.parametrize("answer", [Outcome.OK, Outcome.AMBIGUOUS, Outcome.REJECT])
+def test_an_answer_that_comes_after_a_reconcile_settled_it_changes_nothing(desk, monkeypatch, answer):
+    monkeypatch.setattr(desk.broker, "submit", late(desk, desk.broker.submit, answer))
+    desk.adjust("BTCUSD", "0.10")
+
+    attempt, leg = Attempt.objects.get(), LegRecord.objects.get()
+    assert (attempt.outcome, attempt.resolved_at is None) == ("ok", False)
+    assert leg.filled == Decimal("0.10") == desk.lots("BTCUSD")
+    assert Intent.objects.get().status == Intent.Status.DONE
+
+
+def test_an_intent_that_ended_meanwhile_sends_nothing_more(desk, monkeypatch):
+    desk.adjust("BTCUSD", "0.10")
+    monkeypatch.setattr(desk.broker, "reduce", late(desk, desk.broker.reduce, Outcome.OK))
+    adjusted = desk.adjust("BTCUSD", "-0.10", cause="slot 2")
+
+    assert "ended meanwhile" in adjusted.blocker
+    assert desk.lots("BTCUSD") == 0
+
+
+def test_two_looks_at_one_moment_prove_absence_once(desk, monkeypatch):
+    monkeypatch.setattr(desk.broker, "submit", die_before_sending)
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    desk.clock.slept += HORIZON_S
+    for _ in range(2):
+        assert reconcile(desk.broker).doubtful == 1
+    desk.clock.slept += PROOFS_APART_S
+    assert reconcile(desk.broker).doubtful == 0
+
+
+def test_a_desk_is_bound_to_the_account_that_was_armed(desk):
+    desk.adjust("BTCUSD", "0.10")
+    switch_on(desk.world.config.sim_dir, FaultPlan(rules=(Rule(fault="M08", call="account_info"),)))
+    sentinel = Sentinel()
+    sentinel.round()
+    with pytest.raises(ConfigError, match="another login"):
+        connect_broker(patient=False)
+    killswitch.latch(SYSTEM, cause="a test")
+    sentinel.round()
+
+    assert current_control().state == State.KILLING
+    assert Account.objects.count() == 1
+    switch_off(desk.world.config.sim_dir)
+    sentinel.round()
+    assert current_control().state == State.KILLED
+    assert desk.lots("BTCUSD") == 0

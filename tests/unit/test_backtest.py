@@ -121,6 +121,20 @@ def test_a_decision_is_filled_at_the_next_open_and_not_earlier():
     assert result.gross == pytest.approx(10_000 / 110 * 10)
 
 
+def test_after_quiet_days_the_early_slot_trades_at_its_own_price():
+    """Nothing asks for a trade in four days but the price of the last 21:55, at which 5,000 are twice the volume."""
+    bars = pd.DataFrame({"open": 100.0, "close": 100.0}, index=hours(100, "2025-01-15 00:00"))
+    at_21 = bars.index[bars.index.hour == 21]
+    early = pd.Series([100.0] * (len(at_21) - 1) + [50.0], index=at_21)
+    timeline = build_timeline({"COIN": bars}, early_prices={"COIN": early})
+    fills = backtest(timeline, np.full(100, 0.5), capital=RICH).fills
+
+    np.testing.assert_array_equal(fills.after, [50, 100, 50])
+    np.testing.assert_array_equal(fills.price, [100, 50, 100])
+    assert [f"{bars.index[bar]:%d %H}" for bar in fills.bar] == ["15 01", "18 21", "18 23"]
+    np.testing.assert_array_equal(fills.is_early, [0, 1, 0])
+
+
 def test_the_decision_of_the_bar_before_the_early_hour_is_never_acted_on_in_a_market_without_a_break():
     bars = pd.DataFrame({"open": 100.0, "close": 100.0}, index=hours(9))  # 16:00 .. 00:00
     only_21 = np.where(bars.index.hour == 21, 1.0, 0.0)

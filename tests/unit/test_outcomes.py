@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 
@@ -24,8 +25,8 @@ EXPECTED = {
     Outcome.LATER: {10018, 10024, 10029},
     Outcome.HALT: {10017, 10026, 10027, 10032, 10044},
     Outcome.REJECT: {10006, 10007, 10013, 10014, 10016, 10019, 10022, 10030, 10033, 10034, 10035, 10038}
-    | {10040, 10041, 10042, 10043, 10045, 10046},
-    Outcome.AMBIGUOUS: {10008, 10011, 10012, 10023, 10025, 10028, 10031, 10036, 10039},
+    | {10040, 10042, 10043, 10045, 10046},
+    Outcome.AMBIGUOUS: {10008, 10011, 10012, 10023, 10025, 10028, 10031, 10036, 10039, 10041},
 }
 
 
@@ -147,6 +148,64 @@ def test_no_result_means_what_its_last_error_says(code, outcome):
 
 def test_no_result_and_no_error_is_ambiguous():
     assert outcome_of(None, last_error=None) is Outcome.AMBIGUOUS
+
+
+# Whatever was asked for, these say that something is in flight, or that nobody knows.
+ALWAYS_IN_DOUBT = {10011, 10012, 10023, 10028, 10031, 10039}
+UNLISTED = (0, -1, 1, 10005, 10037, 10047, 99_999)
+VOLUMES = (None, "-1", "0", "0.4", "1", "1.5", "NaN", "Infinity")
+EVERY_ANSWER = list(product([*RETCODES, *UNLISTED], RequestAction, VOLUMES, (-7, 0, 5), (None, "0.4", "1"), range(3)))
+
+
+def test_no_answer_is_taken_for_more_than_its_evidence():
+    """Go through every code, request, volume, deal, wish and count of reprices."""
+    for code, action, volume, deal, wanted, reprices in EVERY_ANSWER:
+        answer = reply(code, volume=volume, deal_id=deal)
+        requested = None if wanted is None else D(wanted)
+        found = classify_reply(answer, action=action, requested_volume=requested, reprices=reprices).outcome
+        allowed = allowed_by_evidence(code, action, answer=answer, requested=requested)
+        assert found in allowed, f"{code} to {action}, {volume} of {wanted} lots, deal {deal}: {found}"
+
+
+def allowed_by_evidence(code, action, *, answer, requested) -> set[Outcome]:
+    """Return what an answer may be taken for at most; the tables are only asked which codes they know."""
+    doubt = {Outcome.AMBIGUOUS}
+    if code in UNLISTED or code in ALWAYS_IN_DOUBT:
+        return doubt
+    if code in (10009, 10010) and action.is_market:
+        return doubt | executed_by_evidence(answer, requested)
+    if code in (10008, 10009):  # what rests, moves a stop or takes back trades nothing
+        return doubt | ({Outcome.OK} if not action.is_market and (code == 10009 or is_pending(action)) else set())
+    if answer.deal_id:
+        return doubt
+    return set(Outcome) - {Outcome.OK, Outcome.PARTIAL}
+
+
+def executed_by_evidence(answer, requested) -> set[Outcome]:
+    if answer.deal_id <= 0 or requested is None or answer.volume is None or not answer.volume.is_finite():
+        return set()
+    if answer.volume == requested:
+        return {Outcome.OK}
+    return {Outcome.PARTIAL} if 0 < answer.volume < requested else set()
+
+
+def is_pending(action) -> bool:
+    return action is RequestAction.PENDING
+
+
+@pytest.mark.parametrize("action", list(RequestAction))
+@pytest.mark.parametrize("code", [*LAST_ERRORS, -9, -77, 0, 2])
+def test_nothing_came_back_so_nothing_is_said_to_be_executed(code, action):
+    """Only what the module refuses before it sends, or a login that does not hold, is not in doubt."""
+    refused = {-2: Outcome.REJECT, -7: Outcome.REJECT, -5: Outcome.HALT, -6: Outcome.HALT, -8: Outcome.HALT}
+    assert outcome_of(None, action, last_error=(code, "text")) is refused.get(code, Outcome.AMBIGUOUS)
+    # Of a result that is not there, neither volume nor deal says anything.
+    assert outcome_of(None, action, last_error=(code, "text"), deal_id=5) is refused.get(code, Outcome.AMBIGUOUS)
+
+
+def test_what_may_have_executed_is_never_sent_again_by_itself():
+    again = {outcome for outcome in Outcome if not outcome.may_have_executed}
+    assert again == {Outcome.NOOP, Outcome.REPRICE, Outcome.LATER, Outcome.REJECT, Outcome.HALT}
 
 
 def test_the_message_tells_a_person_what_happened():
