@@ -6,7 +6,6 @@ It reads the account every second, whatever the trader does. It never opens anyt
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
@@ -17,6 +16,7 @@ from execution.brokers.mt5_session import Mt5Login
 from execution.day_starts import has_day_start, note_day_start
 from execution.errors import BrokerError, ConfigError, ExecutionError
 from execution.limits import OWN, current_limits, loss_budgets
+from execution.loss_alerts import tell_of_losses
 from execution.models import Account, BrokerState, ControlRow
 from execution.rearm import arm_checked, may_arm_itself
 from execution.safety import control, killswitch
@@ -33,6 +33,7 @@ from ops import alerts, clock, heartbeats, queues, runs
 from ops.audit import SYSTEM
 from ops.clock import ClockMissingError
 from ops.models import Alert
+from ops.pacing import Due
 
 LOOP_S = 1.0
 KILL_LOOP_S = 0.2
@@ -41,20 +42,6 @@ SLOW_KILL_S = 60.0
 ENQUEUE_AHEAD = timedelta(seconds=5)
 UNREACHABLE = "broker:unreachable"
 GUARD = "loss"
-
-
-@dataclass
-class Due:
-    """Lets something happen at most every so many seconds."""
-
-    every_s: float
-    at_mono: float = float("-inf")
-
-    def __call__(self) -> bool:
-        if clock.mono() < self.at_mono:
-            return False
-        self.at_mono = clock.mono() + self.every_s
-        return True
 
 
 class Sentinel:
@@ -199,6 +186,7 @@ def guard_losses(account: Account, watched: Watched) -> None:
         control.set_guard(GUARD, reason=_words(soft[-1], equity, "soft"))
     else:
         control.clear_guard(GUARD)
+    tell_of_losses(budgets, equity)
 
 
 def _words(budget: LossBudget, equity: object, line: str) -> str:

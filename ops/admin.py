@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from ops.models import Alert, AuditEntry, Heartbeat, Lease, Run
+from ops.models import Alert, AlertDelivery, AuditEntry, Heartbeat, Lease, Run
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # of many models
@@ -35,6 +35,14 @@ class AlertAdmin(ReadOnly):
     list_display = ("last_at", "level", "title", "count", "acknowledged_by", "resolved_at")
     list_filter = ("level",)
     search_fields = ("title", "key")
+
+
+@admin.register(AlertDelivery)
+class AlertDeliveryAdmin(ReadOnly):
+    list_display = ("created_at", "label", "kind", "level", "title", "status", "attempts", "error", "tried_at")
+    list_filter = ("status", "kind", "label")
+    list_select_related = ("alert",)
+    search_fields = ("title",)
 
 
 @admin.register(AuditEntry)

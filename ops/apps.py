@@ -14,8 +14,10 @@ class OpsConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
+        from ops.destinations import secrets_in
         from ops.logging import configure_logging
 
+        outside = [*settings.ALERT_URLS, *([settings.HEARTBEAT_URL] if settings.HEARTBEAT_URL else [])]
         process = os.environ.get("DESK_PROCESS") or _command_name()
         configure_logging(
             process,
@@ -26,6 +28,7 @@ class OpsConfig(AppConfig):
                 settings.MT5_PASSWORD,
                 settings.BINANCE_API_KEY,
                 settings.BINANCE_API_SECRET,
+                *secrets_in(outside),
             ),
             # A person at a prompt wants the command's answer; a supervised process tells what it does.
             console="INFO" if os.environ.get("DESK_PROCESS") else "WARNING",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops import heartbeats
+from ops.delivery import prune_deliveries
 from ops.live import prune_announcements
 from ops.queues import beat_name
 
@@ -13,5 +14,5 @@ def queue_beat(queue: str) -> None:
 
 
 def prune() -> int:
-    """Delete announcements that no page can want any more."""
-    return prune_announcements()
+    """Delete announcements that no page can want any more, and messages sent long ago."""
+    return prune_announcements() + prune_deliveries()

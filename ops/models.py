@@ -1,4 +1,4 @@
-"""Rows about how the site is run: announcements, runs, leases, heartbeats, alerts, audit."""
+"""Rows about how the site is run: announcements, runs, leases, heartbeats, alerts and their delivery, audit."""
 
 from __future__ import annotations
 
@@ -158,6 +158,51 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class AlertDeliveryQuerySet(models.QuerySet["AlertDelivery"]):
+    """Names for the questions asked about deliveries."""
+
+    def waiting(self) -> Self:
+        return self.filter(status=AlertDelivery.Status.WAITING)
+
+
+class AlertDelivery(models.Model):
+    """One message that is owed to one destination, written in the transaction of its cause (the outbox of alerts)."""
+
+    class Kind(models.TextChoices):
+        RAISED = "raised"
+        WORSE = "worse"
+        OVER = "over"
+        TEST = "test"
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        FAILED = "failed", "given up"
+
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="deliveries", null=True, blank=True)
+    kind = models.CharField(max_length=6, choices=Kind)
+    level = models.CharField(max_length=8, choices=Alert.Level)
+    title = models.CharField(max_length=200)
+    detail = models.TextField(blank=True)
+    destination = models.CharField(max_length=16, help_text="tells addresses apart without holding them")
+    label = models.CharField(max_length=60, help_text="the service, and its number where it has several addresses")
+    status = models.CharField(max_length=7, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True, help_text="why the last attempt failed, in words of ours")
+    created_at = models.DateTimeField(default=clock.wall_now)
+    tried_at = models.DateTimeField(null=True)
+
+    objects = AlertDeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "alert deliveries"
+        indexes = [models.Index(fields=["status", "destination"]), models.Index(fields=["destination", "tried_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.title}"
 
 
 class AuditEntry(models.Model):

@@ -50,12 +50,12 @@ def environment_variables() -> set[str]:
 
 
 def alert_keys() -> set[str]:
-    """Return the key of every alert that is raised; what varies in it is a star."""
+    """Return the key of every alert that is raised, or held as a trouble; what varies in it is a star."""
     keys: set[str] = set()
     for path in sources():
         tree = ast.parse(path.read_text())
         for function, call in calls(tree):
-            if function == "raise_alert":
+            if function in ("raise_alert", "Trouble"):
                 keys |= _texts(call.args[0], tree, path)
     return keys
 

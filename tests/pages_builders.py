@@ -88,6 +88,9 @@ NAMES = {
     "login": "login/",
     "logout": "logout/",
     "panels": "panels/",
+    "alerts": "alerts/",
+    "alert_test": "alerts/test/",
+    "acknowledge": "alerts/<int:pk>/acknowledge/",
 }
 urlpatterns = [path("admin/", admin.site.urls), *(path(at, nothing, name=name) for name, at in NAMES.items())]
 

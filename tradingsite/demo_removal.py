@@ -35,7 +35,7 @@ from execution.safety.control import armed_file
 from market.models import Bar, Kline, QuarantinedRow, RecentTrade, SeriesBlock, Symbol
 from ops import audit
 from ops.audit import Actor
-from ops.models import Alert, Announcement, Heartbeat, Run
+from ops.models import Alert, AlertDelivery, Announcement, Heartbeat, Run
 from strategies.models import Activation, Backtest, FittedModel, LivePrediction, TuningRun
 from tradingsite.demo import ADMIN, password_file, require_demo
 from tradingsite.supervisor import AlreadyUpError, alone
@@ -68,6 +68,7 @@ REMOVED: tuple[type[models.Model], ...] = (
     QuarantinedRow,
     Symbol,
     Run,
+    AlertDelivery,
     Alert,
     Announcement,
     Heartbeat,

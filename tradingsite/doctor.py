@@ -21,6 +21,7 @@ CHECKS: dict[str, str] = {
     "database": "tradingsite.health.machine.check_database",
     "outbox": "tradingsite.health.machine.check_outbox",
     "queues": "tradingsite.health.machine.check_queues",
+    "alerts": "tradingsite.health.telling.check_alerts",
     "terminal": "tradingsite.health.market.check_terminal",
     "clock": "tradingsite.health.market.check_clock",
     "data": "tradingsite.health.market.check_data",

@@ -11,6 +11,7 @@ from typing import Any
 
 import environ
 
+from ops.destinations import Destination, alert_destinations, heartbeat_destination
 from ops.keys import read_or_create_key
 from ops.settings_readers import bridge_timezone, choice, state_dir
 
@@ -51,6 +52,10 @@ TERMINAL_KILL_CMD: str = env.str("TERMINAL_KILL_CMD", default="")
 BINANCE_BASE: str = env.str("BINANCE_BASE", default="")  # empty: the simulator's in demo, else the public one
 BINANCE_API_KEY: str = env.str("BINANCE_API_KEY", default="")
 BINANCE_API_SECRET: str = env.str("BINANCE_API_SECRET", default="")
+
+# --- Alerts: values that show no address, even on a page of a failure --------------------------------------------
+ALERT_URLS: tuple[Destination, ...] = alert_destinations(env.str("ALERT_URLS", default=""), salt=SECRET_KEY)
+HEARTBEAT_URL: Destination | None = heartbeat_destination(env.str("HEARTBEAT_URL", default=""), salt=SECRET_KEY)
 
 # --- Django ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -170,6 +175,7 @@ Q_CLUSTER = {
 LOGGING_CONFIG = None
 
 SCHEDULES = "tradingsite.wiring.SCHEDULES"
+WATCHES = "tradingsite.wiring.WATCHES"
 
 # --- Research: where the workers of a search run ----------------------------------------------------------------
 FIT_BACKEND: str = choice("FIT_BACKEND", default="loky", allowed=("loky", "dask"))

@@ -27,6 +27,7 @@ LOOK_EVERY_S = 0.5
 WATCH_EVERY_S = 5.0
 GRACE_S = 60.0  # a process has this long to give its first sign of life
 SENTINEL_DEAD_AFTER_S = 20.0
+NOTIFIER_DEAD_AFTER_S = 60.0  # a round may wait for a ping, and for a database that is busy
 READY_WITHIN_S = 120.0
 DESK_STOPS_WITHIN_S, WORLD_STOPS_WITHIN_S = 6.0, 1.5
 WEB_STOPS_WITHIN_S = 3  # open pages would keep it for ever
@@ -64,6 +65,7 @@ def desk() -> list[ChildSpec]:
         ChildSpec(name="trader", argv=manage("qcluster"), env={"Q_CLUSTER_NAME": queues.TRADING}),
         ChildSpec(name="research", argv=manage("qcluster"), env={"Q_CLUSTER_NAME": queues.RESEARCH}),
         ChildSpec(name="sentinel", argv=manage("sentinel")),
+        ChildSpec(name="notifier", argv=manage("notifier")),
     ]
 
 
@@ -226,6 +228,8 @@ def _is_hung(child: Child) -> bool:
         return False
     if child.spec.name == "sentinel":
         return heartbeats.age_s("sentinel") > SENTINEL_DEAD_AFTER_S
+    if child.spec.name == "notifier":
+        return heartbeats.age_s("notifier") > NOTIFIER_DEAD_AFTER_S
     queue = child.spec.env.get("Q_CLUSTER_NAME")
     # Without a sentinel nobody sends heartbeats through the queues, which then say nothing.
     return bool(queue) and heartbeats.age_s("sentinel") < SENTINEL_DEAD_AFTER_S and queues.is_dead(str(queue))

@@ -34,6 +34,7 @@ from tradingsite.wiring import PANELS
 OVERVIEW = ("account", "attention", "equity", "positions", "signals", "data", "next", "decisions", "days")
 REASON_LENGTH = 300  # as the rows keep it
 ID_LENGTH = 18  # digits; the database counts no further
+ALERTS = ("alerts", "deliveries")
 PORTFOLIO = ("targets", "funnel", "models")
 
 operate = permission_required("execution.operate", raise_exception=True)
@@ -174,12 +175,35 @@ def _form_errors(request: HttpRequest, form: dict[str, str]) -> dict[str, str]:
     return errors
 
 
+@require_GET
+@login_required
+@never_cache
+def alerts_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/alerts.html", _panels(request, ALERTS))
+
+
 @require_POST
 @login_required
 @operate
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
-    alerts.acknowledge_alert(pk, by=request.user.get_username())
-    return redirect("overview")
+    """Note that a person has seen an alert, and lead back to the page that it was on."""
+    alerts.acknowledge_alert(pk, person(request))
+    return redirect("alerts" if request.GET.get("from") == "alerts" else "overview")
+
+
+@require_POST
+@login_required
+@operate
+def alert_test(request: HttpRequest) -> HttpResponse:
+    """Ask for a test message to every destination; the page shows what becomes of it."""
+    rows = alerts.send_test(person(request))
+    if rows:
+        messages.success(
+            request, f"A test goes to {', '.join(row.label for row in rows)}: see below whether it arrives."
+        )
+    else:
+        messages.warning(request, "There is nowhere to send a test to: ALERT_URLS names no address.")
+    return redirect("alerts")
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""The lists that grow: live panels and schedules. One line each, and nowhere else."""
+"""The lists that grow: live panels, schedules and watches. One line each, and nowhere else."""
 
 from __future__ import annotations
 
@@ -48,10 +48,24 @@ PANELS: dict[str, Panel] = {
     "targets": _panel("targets", "portfolio.build_targets", "decisions", "fills", every_s=5),
     "funnel": _panel("funnel", "portfolio.build_funnel", "decisions", every_s=30),
     "models": _panel("models", "portfolio.build_models", "decisions", "models", every_s=30),
+    "alerts": _panel("alerts", "alerts.build_alerts", "alerts", "deliveries", every_s=15),
+    "deliveries": _panel("deliveries", "alerts.build_deliveries", "deliveries", every_s=5),
     "kill-progress": _panel("kill-progress", "safety.build_kill_progress", "kill", "state", every_s=5),
 }
 
 SCHEDULES: dict[str, Timetable] = {
     "prune announcements": Timetable(function="ops.jobs.prune", every_minutes=60),
     "refit models": Timetable(function="strategies.jobs.enqueue_refit", every_minutes=60),
+}
+
+# What the notifier looks for, by the beginning of the keys of its alerts.
+WATCHES: dict[str, str] = {
+    "silent:": "ops.watches.silent_processes",
+    "queue:": "ops.watches.dead_queues",
+    "job:": "ops.watches.failed_jobs",
+    "undelivered:": "ops.watches.undelivered_alerts",
+    "stale:": "market.watches.stale_series",
+    "missed:": "execution.watches.missed_sessions",
+    "kill:": "execution.watches.slow_kills",
+    "limit:": "execution.watches.limits_reached",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from execution.brokers.base import SendResult
 from execution.limits import current_limits
 from execution.models import Attempt, ControlRow
@@ -25,8 +27,11 @@ def watch_requests(result: SendResult) -> None:
         alerts.resolve_alert(KEY)
         return
     reason = _why(result)
-    if reason and control.pause(SYSTEM, reason=reason):
-        alerts.raise_alert(KEY, f"Paused: {reason}", level=Alert.Level.CRITICAL)
+    if not reason:
+        return
+    with transaction.atomic():  # never a pause that nobody is told of
+        if control.pause(SYSTEM, reason=reason):
+            alerts.raise_alert(KEY, f"Paused: {reason}", level=Alert.Level.CRITICAL)
 
 
 def _why(result: SendResult) -> str:

@@ -20,7 +20,7 @@ from tests.processes.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("browser")]
 
-PAGES = ("/", "/portfolio/", "/kill/", "/rearm/")
+PAGES = ("/", "/portfolio/", "/alerts/", "/kill/", "/rearm/")
 N_MODELS = 16  # of the default plan
 CLOCK_UTC = re.compile(r"\d\d:\d\d:\d\d UTC")
 

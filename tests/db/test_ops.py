@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ops import alerts, clock, heartbeats, leases, live, queues, runs
+from ops.audit import Actor
 from ops.clock import SystemClock
-from ops.models import Alert, Announcement, Heartbeat, Lease, Run
+from ops.models import Alert, Announcement, AuditEntry, Heartbeat, Lease, Run
 
 pytestmark = pytest.mark.django_db
+ANN = Actor(name="ann", source=AuditEntry.Source.PAGE)
 
 
 class StoppedClock(SystemClock):
@@ -105,7 +107,7 @@ def test_an_alert_is_raised_once_and_counted(hands):
 
 def test_an_alert_that_gets_worse_is_told_anew_and_wants_somebody_again(hands):
     alert = alerts.raise_alert("loss", "near the limit")
-    alerts.acknowledge_alert(alert.pk, by="ann")
+    alerts.acknowledge_alert(alert.pk, ANN)
     told = Announcement.objects.filter(topic="alerts").count()
     worse = alerts.raise_alert("loss", "past the limit", level=Alert.Level.CRITICAL)
 

@@ -17,7 +17,9 @@ from market.updating import update_all_data
 from ops import runs
 from ops.command import DeskCommand
 from ops.errors import ExitCode
+from ops.models import Alert
 from strategies.models import Backtest, FittedModel
+from tests.alert_receiver import listening, told_to
 from tests.bars_builders import make_bars
 from tests.desk import open_desk
 from tests.docs_reader import DOCS, codes, subsections
@@ -27,9 +29,9 @@ from tests.programme_builders import make_programme
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("documented commands"), pytest.mark.slow]
 
 COMMANDS = subsections(DOCS / "commands.md")
-LASTING = {"up", "sentinel"}  # they serve until they are stopped
-# One wants a day of sessions, the other minutes: test_backtest_replay and test_benchmarks type them.
-ELSEWHERE = {"backtest_receipt", "bench"}
+LASTING = {"up", "sentinel", "notifier"}  # they serve until they are stopped
+# They want a day of sessions, minutes, a process: test_backtest_replay, test_benchmarks and test_chaos_run type them.
+ELSEWHERE = {"backtest_receipt", "bench", "chaos_run"}
 # Every line is typed on the same desk, in this order, and has to end so.
 TYPED = [
     ("status", 0),
@@ -75,6 +77,7 @@ TYPED = [
     ("job_cancel RUN", 4),
     ("job_cancel 0", 2),
     ("session_replay --begin 2026-01-05 --end 2026-01-06", 6),
+    ("chaos_run --seed 1 --hours 0", 2),
     ("tune_strategy break_vol --symbol BTCUSD --grid GRID --splits 2", 0),
     ("tune_strategy break_vol --symbol BTCUSD --grid GRID --queue", 0),
     ("tune_strategy none --symbol BTCUSD --grid GRID", 2),
@@ -99,6 +102,12 @@ TYPED = [
     ("trade_kill --dry-run", 0),
     ("trade_arm --check", 0),
     ("trade_kill", 0),
+    ("alert_list", 0),
+    ("alert_acknowledge ALERT --dry-run", 0),
+    ("alert_acknowledge ALERT", 0),
+    ("alert_acknowledge 0", 2),
+    ("alert_test --dry-run", 0),
+    ("alert_test", 0),
     ("trade_session --now", 4),
     ("trade_resume", 4),
     ("trade_arm --no-input", 2),
@@ -130,7 +139,7 @@ def said(tmp_path_factory, django_db_setup, django_db_blocker) -> list[Said]:
     with django_db_blocker.unblock():
         assert connection.settings_dict["NAME"] == connection.settings_dict["TEST"]["NAME"], "this empties the database"
         try:
-            with open_desk(folder) as desk:
+            with open_desk(folder) as desk, listening() as receiver, told_to(receiver.url):
                 store_watched(desk.account, watch(desk.broker))
                 Symbol.objects.create(name="BTCUSD", binance_symbol="BTCUSDT")
                 plan_row(strat_weight=1.0)
@@ -145,7 +154,8 @@ def _typed(line: str, expected: int, folder: Path) -> Said:
     newest = FittedModel.objects.order_by("-pk").first()
     waiting, _ = runs.create_run("fit_models", "asked for")
     words = {"FILE": str(_bar_file(folder)), "MISSING": str(folder / "none.csv"), "ARM_DEMO": "ARM DEMO"}
-    words |= {"PROGRAMME": "two-step"}
+    alert = Alert.objects.first()
+    words |= {"PROGRAMME": "two-step", "ALERT": str(alert.pk if alert else 0)}
     words |= {"MODEL": str(newest.pk if newest else 0), "RUN": str(waiting.pk)}
     words |= {"GRID": '{"breakout_window": [48, 96]}', "FOLDER": str(folder / "out"), "SHEET": str(folder / "a.html")}
     tested = [str(key) for key in Backtest.objects.order_by("pk").values_list("pk", flat=True)]

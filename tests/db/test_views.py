@@ -32,8 +32,8 @@ from tradingsite.wiring import PANELS
 pytestmark = pytest.mark.django_db
 real_transactions = pytest.mark.django_db(transaction=True)  # a gate sends nothing from within one
 
-PAGES = ("/", "/portfolio/", "/kill/", "/rearm/")
-OPERATIONS = ("pause", "resume", "kill")
+PAGES = ("/", "/portfolio/", "/alerts/", "/kill/", "/rearm/")
+OPERATIONS = ("pause", "resume", "kill", "alert_test")
 SIGNED_IN = ("owner", "risk", "operator", "viewer")
 
 

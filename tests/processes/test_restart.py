@@ -19,7 +19,7 @@ from tests.processes.venue import Holding
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes: replay desk")]
 OFF_S = 3600.0
-STARTED_BY_UP = ("web", "trader", "research", "sentinel", "simulator")
+STARTED_BY_UP = ("web", "trader", "research", "sentinel", "notifier", "simulator")
 OF_A_CLUSTER = ("leader", "guard", "worker", "monitor", "pusher")
 BELIEVED_S = 3.0  # how long readers go on with a clock whose simulator is gone
 STARTED_AT = re.compile(r"simulator │ .* market of .* at (\S+ \S+) UTC")

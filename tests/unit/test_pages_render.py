@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.forms import AuthenticationForm
 from django.test import override_settings
 
+from tests import alerts_builders as alarm
 from tests import pages_builders as build
 from tests import portfolio_builders as more
 from tests.pages_reader import (
@@ -83,6 +84,12 @@ PANELS: dict[str, tuple[str, Any]] = {
     "kill-progress": ("kill_progress", more.make_progress()),
     "kill-progress late": ("kill_progress", more.make_progress(is_late=True)),
     "kill-progress flat": ("kill_progress", more.make_flat_progress()),
+    "alerts": ("alerts", alarm.make_alerts()),
+    "alerts viewer": ("alerts", alarm.make_alerts(can_operate=False)),
+    "alerts empty": ("alerts", alarm.make_alerts(open=(), over=())),
+    "deliveries": ("deliveries", alarm.make_deliveries()),
+    "deliveries viewer": ("deliveries", alarm.make_deliveries(can_operate=False)),
+    "deliveries nowhere": ("deliveries", alarm.make_deliveries(destinations=(), messages=())),
     "positions failed": ("problem", build.make_problem()),
     "positions denied": ("problem", build.make_problem(kind="denied", words="Needs the Operator role.", error_id="")),
 }
@@ -96,6 +103,7 @@ PAGES_SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "decision traded": ("pages/decision.html", {"decision": more.make_traded_decision()}),
     "decision stale": ("pages/decision.html", {"decision": more.make_stale_decision()}),
     "decision refused": ("pages/decision.html", {"decision": more.make_refused_decision()}),
+    "alerts": ("pages/alerts.html", {"panels": alarm.make_alerts_page()}),
     "kill": ("pages/kill.html", {"facts": build.make_kill_facts(), "frame": build.make_frame(page="kill_page")}),
     "kill viewer": ("pages/kill.html", {"facts": build.make_kill_facts(), "frame": build.make_frame(can_kill=False)}),
     "kill progress": ("pages/kill.html", {"progress": more.make_progress(), "frame": KILLED}),

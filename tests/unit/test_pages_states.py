@@ -173,7 +173,7 @@ def test_the_rail_links_only_pages_that_exist():
     html = render_overview()
     rail = re.search(r'<nav class="rail".*?</nav>', html, flags=re.DOTALL)
     assert rail
-    assert re.findall(r'<a href="([^"]+)"', rail[0]) == ["/", "/portfolio/", "/admin/"]
+    assert re.findall(r'<a href="([^"]+)"', rail[0]) == ["/", "/portfolio/", "/alerts/", "/admin/"]
 
 
 def test_the_phones_bar_leads_to_the_panel_that_stands_in_for_a_page():

@@ -32,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     Page(name="risk", label="Risk", icon="risk", exists=False, key="r", tab="Risk", stand_in="account"),
     Page(name="orders", label="Orders", icon="orders", exists=False, key="p", tab="Positions", stand_in="positions"),
     Page(name="portfolio", label="Signals", icon="signals", exists=True, key="s", tab="Signals"),
+    Page(name="alerts", label="Alerts", icon="alerts", exists=True, key="a"),
     Page(name="jobs", label="Jobs", icon="jobs", exists=False, key="j"),
     Page(name="models", label="Models", icon="models", exists=False, key="m"),
     Page(name="backtests", label="Backtests", icon="backtests", exists=False),

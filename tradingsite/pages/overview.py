@@ -41,6 +41,7 @@ from tradingsite.pages.overview_data import (
 )
 
 LEVELS = {Alert.Level.INFO: Level.OK, Alert.Level.WARNING: Level.WARN, Alert.Level.CRITICAL: Level.CRIT}
+ALERT_ORDER = {Alert.Level.CRITICAL: 0, Alert.Level.WARNING: 1, Alert.Level.INFO: 2}
 WORST_FIRST = (Level.CRIT, Level.WARN, Level.UNKNOWN, Level.OK)
 BEAT_STALE_S = 45.0
 N_ALERTS = 8
@@ -48,8 +49,7 @@ N_ALERTS = 8
 
 def build_attention(user: User) -> AttentionData:
     """Return the open alerts, the worst first."""
-    order = {Alert.Level.CRITICAL: 0, Alert.Level.WARNING: 1, Alert.Level.INFO: 2}
-    alerts = sorted(Alert.objects.needing_action()[:50], key=lambda alert: order[Alert.Level(alert.level)])
+    alerts = sorted(Alert.objects.needing_action()[:50], key=lambda alert: ALERT_ORDER[Alert.Level(alert.level)])
     return AttentionData(
         items=tuple(_attention(alert) for alert in alerts[:N_ALERTS]), can_operate=may(user, "operate")
     )
