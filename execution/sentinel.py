@@ -24,6 +24,7 @@ from execution.safety.control import State
 from execution.safety.flatten import flatten_round
 from execution.safety.reconcile import book_movements, current_account, reconcile
 from execution.safety.risk import LossBudget
+from execution.safety.unwritten import close_unwritten
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import Slot, is_too_late, next_slot, previous_slot
 from execution.watching import Watched, store_watched, watch
@@ -72,6 +73,7 @@ class Sentinel:
 
     def round(self) -> None:
         """Do everything once; each part goes on when another fails."""
+        is_database_there = True
         for part in (self._beat, self._guard, self._keep_time):
             try:
                 part()
@@ -80,6 +82,19 @@ class Sentinel:
             except DatabaseError as error:
                 logger.error("the database failed the sentinel: {}", error)
                 close_old_connections()
+                is_database_there = False
+        if not is_database_there:
+            self._close_unwritten()
+
+    def _close_unwritten(self) -> None:
+        """Close what a kill left open while the database takes no row: without the armed file we are killed."""
+        if self._broker is None or control.armed_file().read() is not None:
+            return
+        try:
+            if close_unwritten(self._broker):
+                logger.critical("killed and flat, read from the broker; the database takes no row")
+        except (ExecutionError, TerminalError, DatabaseError, OSError) as error:
+            logger.critical("killed, and not everything is closed: {}", error)
 
     def _beat(self) -> None:
         heartbeats.beat("sentinel")

@@ -325,6 +325,34 @@ def test_a_kill_while_the_database_is_locked_closes_at_once_and_is_written_when_
 
 
 @needs_one_writer
+def test_the_sentinel_alone_closes_while_the_database_is_locked(either_desk, monkeypatch):
+    """Somebody took the armed file away, and nothing else is left that could close."""
+    open_ten(either_desk)
+    sentinel = Sentinel()
+    sentinel.round()
+    control.armed_file().disarm()
+    with locked_database(monkeypatch):
+        sentinel.round()
+        assert mt5.positions_get() == ()
+    n_deals = len(either_desk.deals())
+    for _ in range(2):
+        sentinel.round()
+
+    assert KillEvent.objects.get().flat_at is not None
+    assert len(either_desk.deals()) == n_deals
+
+
+@needs_one_writer
+def test_a_locked_database_alone_makes_the_sentinel_close_nothing(desk, monkeypatch):
+    open_ten(desk)
+    sentinel = Sentinel()
+    sentinel.round()
+    with locked_database(monkeypatch):
+        sentinel.round()
+    assert len(mt5.positions_get()) == 10
+
+
+@needs_one_writer
 def test_what_was_closed_without_the_database_is_booked_once_and_to_the_cent(either_desk, monkeypatch):
     open_ten(either_desk)
     before = Intent.objects.count()
