@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from ops.audit import Actor
-from ops.errors import ExitCode
+from ops.errors import DeskError, ExitCode
 from ops.models import AuditEntry
 
 
@@ -67,6 +68,11 @@ class DeskCommand(BaseCommand):
             sys.exit(ExitCode.INTERRUPTED)
         except CommandError as error:
             self._fail(error, ExitCode(error.returncode), as_json=options["json"])
+        except OperationalError as error:  # locked, full, not migrated: not this command's fault
+            if options.get("traceback"):
+                raise
+            words = f"the database cannot be used: {error}; `manage.py doctor` says what is wrong with it"
+            self._fail(DeskError(words), ExitCode.FAILED, as_json=options["json"])
         except Exception as error:  # the outermost loop: an error with an exit code is one line, others are bugs
             if not hasattr(error, "exit_code") or options.get("traceback"):
                 raise
@@ -106,7 +112,8 @@ class DeskCommand(BaseCommand):
         """
         if no_input or not sys.stdin.isatty():
             raise CommandError(f"{question} Confirm with --yes.", returncode=ExitCode.USAGE)
-        if input(f"{question} [yes/no] ").strip().lower() != "yes":
+        self.stderr.write(f"{question} [yes/no] ", ending="")  # stdout is for data
+        if input().strip().lower() != "yes":
             raise CommandError("nothing was changed", returncode=ExitCode.FAILED)
 
 
