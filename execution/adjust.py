@@ -11,7 +11,7 @@ from loguru import logger
 from execution.brokers.base import Broker, SendResult
 from execution.brokers.magic import decode_magic
 from execution.errors import BrokerUnavailableError, ExecutionError, RiskRefusedError
-from execution.models import Account, Attempt, Decision, Intent, LegRecord
+from execution.models import Account, Decision, Intent, LegRecord
 from execution.planning.adjust import Plan, plan_adjustment, plan_open_after_close
 from execution.planning.orders import AccountSnapshot, Leg, Position, Quote, Scene, SymbolSpec
 from execution.safety import journal
@@ -100,8 +100,7 @@ class Adjuster:
 
     def why_frozen(self, symbol: str) -> str:
         """Return why nothing may be sent for a symbol now, empty when something may."""
-        doubtful = Attempt.objects.unresolved().filter(leg__intent__account=self.account, leg__intent__symbol=symbol)
-        return "an earlier request's outcome is not known yet" if doubtful.exists() else ""
+        return journal.IN_DOUBT if journal.is_in_doubt(self.account, symbol) else ""
 
     def _take_back(self, target: Target) -> str:
         """Cancel what rests of ours, as the rest of an order filled in part does; return why something still does.

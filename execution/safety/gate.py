@@ -22,7 +22,7 @@ from execution.brokers.base import Broker, OrderTicket, Permit, Reduction, SendR
 from execution.errors import BrokerUnavailableError, PositionGoneError, RiskRefusedError
 from execution.limits import current_limits, current_quiet_hours, loss_budgets
 from execution.models import Account, Attempt, LegRecord
-from execution.planning.orders import Side
+from execution.planning.orders import MarginMode, Side
 from execution.safety import journal
 from execution.safety.breaker import watch_requests
 from execution.safety.control import Needed, armed_account, current_control
@@ -78,6 +78,7 @@ class Gate:
             raise RuntimeError("no transaction may be open while a broker is asked to trade")
         with sending_lock(terms.needed):
             reads = read_venue(self.broker, leg.intent.symbol)
+            self._require_certain(leg, reads)
             verdicts = self._examine(leg, terms, reads)
             permit = self._permit(leg, terms)
             order = _order(leg, reads, reprices=reprices)
@@ -106,6 +107,15 @@ class Gate:
         if isinstance(order, Reduction):
             return self.broker.reduce(order, permit)
         return self.broker.submit(order, permit)
+
+    def _require_certain(self, leg: LegRecord, reads: VenueReads) -> None:
+        """Send nothing for a symbol in doubt but what may be done twice without harm: the whole close of a ticket."""
+        position = reads.position(leg.ticket, leg.intent.symbol) if leg.reduces else None
+        is_whole = position is not None and position.volume == leg.volume - leg.filled
+        if is_whole and reads.account.margin_mode is MarginMode.HEDGING:
+            return
+        if journal.is_in_doubt(self.account, leg.intent.symbol):
+            raise RiskRefusedError(journal.IN_DOUBT, codes=["outcome:unknown"])
 
     def _examine(self, leg: LegRecord, terms: Terms, reads: VenueReads) -> tuple[Verdict, ...]:
         """Ask every rule; raise for the first that says no."""
@@ -162,10 +172,10 @@ class Gate:
                 raise RiskRefusedError("this account is not the one that was armed", codes=["state:account"])
 
     def _fence(self, needed: Needed) -> int:
-        """Return the token of our lease; to reduce, the newest token will do."""
+        """Return the token of our lease. Who never had one may reduce, under the newest token; who lost his may not."""
         if self.lease and leases.renew(self.lease, ttl_s=LEASE_TTL_S):
             return self.lease.token
-        if needed is Needed.ENTER:
+        if needed is Needed.ENTER or (self.lease and needed is not Needed.KILL):
             raise RiskRefusedError("the trading lease is not ours any more", codes=["lease:lost"])
         return Lease.objects.filter(name=TRADER_LEASE).values_list("token", flat=True).first() or 0
 

@@ -23,6 +23,7 @@ from ops import clock
 from ops.boot import boot_id
 from ops.live import announce
 
+IN_DOUBT = "an earlier request's outcome is not known yet"
 RESTORED_GAP = 1000  # orders that were under way when the newer database was lost have counters above its deals'
 
 
@@ -159,6 +160,12 @@ def require_open(intent: Intent) -> None:
     intent.refresh_from_db(fields=["status", "reason"])
     if intent.status in Intent.Status.terminal():
         raise BrokerUnavailableError(f"the intent has ended meanwhile: {intent.reason or intent.status}")
+
+
+def is_in_doubt(account: Account, symbol: str) -> bool:
+    """Return whether a request of the symbol may or may not have been executed."""
+    doubtful = Attempt.objects.unresolved().filter(leg__intent__account=account, leg__intent__symbol=symbol)
+    return doubtful.exists()
 
 
 def add_fill(leg: LegRecord, volume: Decimal) -> None:

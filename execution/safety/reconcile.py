@@ -181,11 +181,11 @@ def _settle_attempts(account: Account, *, working: Container[int], began: float)
 
 @transaction.atomic
 def _settle(attempt: Attempt) -> int:
-    """Give an attempt the outcome that the venue's history proves: its fills, or twice that there are none."""
+    """Give an attempt the outcome that the venue's history proves: all its fills, or twice that there are no more."""
     leg, intent = attempt.leg, attempt.leg.intent
     filled = min(_filled_at_venue(intent) - _filled_in_journal(intent), leg.volume - leg.filled)
-    found = filled > 0
-    if not found and attempt.absences + 1 < PROOFS_OF_ABSENCE:
+    found, is_whole = filled > 0, filled == leg.volume - leg.filled
+    if not is_whole and attempt.absences + 1 < PROOFS_OF_ABSENCE:
         Attempt.objects.filter(pk=attempt.pk).update(absences=F("absences") + 1)
         return 0
     updated = (

@@ -82,6 +82,33 @@ def test_where_another_account_was_armed_by_file_and_row_this_one_is_refused(des
     assert desk.deals() == []
 
 
+def test_a_trader_whose_lease_was_taken_over_reduces_nothing_either(desk):
+    first = desk.gate(holder="first")
+    desk.adjust("BTCUSD", "0.20", gate=first)
+    desk.clock.slept += 60
+    desk.gate(holder="second")
+
+    assert blocked(desk.adjust("BTCUSD", "0.10", cause="slot 2", gate=first), "lease")
+    assert desk.lots("BTCUSD") == Decimal("0.20")
+
+
+@pytest.mark.parametrize(("target", "left"), [("0.30", "0.20"), ("0.05", "0.20"), ("0", "0")])
+def test_a_doubt_that_arises_after_the_plan_stops_all_but_the_whole_close_of_a_ticket(desk, target, left):
+    desk.adjust("BTCUSD", "0.20")
+    gate = desk.gate()
+    send = gate.send
+
+    def send_into_a_doubt(leg, terms, **more):
+        Attempt.objects.update(outcome="ambiguous", resolved_at=None)
+        return send(leg, terms, **more)
+
+    gate.send = send_into_a_doubt
+    adjusted = desk.adjust("BTCUSD", target, cause="slot 2", gate=gate)
+
+    assert blocked(adjusted, "not known yet") == (left != "0")
+    assert desk.lots("BTCUSD") == Decimal(left)
+
+
 def test_a_trader_whose_lease_was_taken_over_opens_nothing(desk):
     first = desk.gate(holder="first")
     desk.clock.slept += 60

@@ -292,8 +292,9 @@ def test_two_looks_at_one_moment_prove_absence_once(desk, monkeypatch):
 
 def test_a_desk_is_bound_to_the_account_that_was_armed(desk):
     desk.adjust("BTCUSD", "0.10")
-    switch_on(desk.world.config.sim_dir, FaultPlan(rules=(Rule(fault="M08", call="account_info"),)))
     sentinel = Sentinel()
+    sentinel.round()
+    switch_on(desk.world.config.sim_dir, FaultPlan(rules=(Rule(fault="M08", call="account_info"),)))
     sentinel.round()
     with pytest.raises(ConfigError, match="another login"):
         connect_broker(patient=False)
@@ -306,3 +307,27 @@ def test_a_desk_is_bound_to_the_account_that_was_armed(desk):
     sentinel.round()
     assert current_control().state == State.KILLED
     assert desk.lots("BTCUSD") == 0
+
+
+@pytest.mark.parametrize("desk", ["hedging"], indirect=True)
+def test_the_rest_of_an_order_that_is_found_in_part_is_waited_for(desk, monkeypatch):
+    """The history shows the first of two deals at the horizon, and the second one later."""
+    submit, fills_since = desk.broker.submit, desk.broker.fills_since
+
+    def in_two_deals(ticket, permit):
+        for part in ("0.04", "0.06"):
+            submit(dataclasses.replace(ticket, volume=Decimal(part)), permit)
+        raise Crash
+
+    monkeypatch.setattr(desk.broker, "submit", in_two_deals)
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    monkeypatch.setattr(desk.broker, "fills_since", lambda at: fills_since(at)[:1])
+    desk.clock.slept += HORIZON_S
+    assert reconcile(desk.broker).doubtful == 1
+    monkeypatch.setattr(desk.broker, "fills_since", fills_since)
+    desk.clock.slept += PROOFS_APART_S
+    assert reconcile(desk.broker).doubtful == 0
+
+    assert LegRecord.objects.get().filled == Decimal("0.10")
+    assert Attempt.objects.get().volume == Decimal("0.10")
