@@ -74,8 +74,8 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     reconcile(broker)
     if not all(read_book(broker, account).is_flat for _ in range(2)):
         return False
+    end_steps(account, _cause(f"{event.pk}:"))  # first: once it is flat nobody comes here again
     confirm_flat(event, read_at=clock.wall_now())
-    end_steps(account, _cause(f"{event.pk}:"))
     return True
 
 
