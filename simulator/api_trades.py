@@ -8,6 +8,7 @@ from simulator import history, trading
 from simulator.arguments import Moment, read_choice, read_past, read_positive, read_side
 from simulator.money import exact, margin, profit
 from simulator.mounting import TERMINAL, data, live
+from simulator.received import noted
 from simulator.structs import OrderCheckResult, OrderSendResult, TradeDeal, TradeOrder, TradePosition
 from simulator.trade_requests import parse_request
 
@@ -113,9 +114,13 @@ def order_check(request: dict[str, Any]) -> OrderCheckResult | None:
 
 def order_send(request: dict[str, Any]) -> OrderSendResult | None:
     """Execute a trade request; retcode 10009 is done, None means that it never left the terminal."""
-    return data(
-        "order_send", lambda: trading.send(live(), parse_request(request), TERMINAL.next_request_id()), request=request
-    )
+    with noted(TERMINAL, request) as answer:
+        answer.value = data(
+            "order_send",
+            lambda: trading.send(live(), parse_request(request), TERMINAL.next_request_id()),
+            request=request,
+        )
+    return answer.value
 
 
 def _spec(symbol: str) -> SimSymbol:

@@ -111,8 +111,37 @@ class Deal:
         return self.profit + self.swap + self.commission
 
 
-Row = TypeVar("Row", AccountRow, Position, Order, Deal)
-TABLES: dict[type, str] = {AccountRow: "account", Position: "positions", Order: "orders", Deal: "deals"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A trade request as it reached the terminal, whatever came of it; what is absurd in it stays so, as text."""
+
+    number: int
+    at_ms: int
+    wall_ms: int  # real time, of the venue's machine
+    action: str
+    symbol: str
+    type: str
+    lots: str
+    price: str
+    position: int  # ticket, 0 where none is given
+    order_ticket: int  # that is changed or taken back, 0 where none is given
+    magic: int
+    last_deal: int  # the newest deal's ticket when it came
+    seen: str  # what the books held then, as JSON: see ``simulator.received``
+    retcode: int  # answered: 0 nothing yet, -1 None
+    error: int  # last_error() after it, 0 while nothing was answered
+    answered: str  # the volume in the answer
+    deal: int  # the deal in the answer
+
+
+Row = TypeVar("Row", AccountRow, Position, Order, Deal, Request)
+TABLES: dict[type, str] = {
+    AccountRow: "account",
+    Position: "positions",
+    Order: "orders",
+    Deal: "deals",
+    Request: "requests",
+}
 INDICES = (
     "CREATE INDEX IF NOT EXISTS orders_done ON orders (done_ms)",
     "CREATE INDEX IF NOT EXISTS orders_position ON orders (position_id)",
@@ -206,7 +235,11 @@ class Ledger:
         found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return int(found[0]) if found else 0
 
-    def put(self, row: AccountRow | Position | Order | Deal) -> None:
+    def requests(self) -> list[Request]:
+        """Return every trade request that came, oldest first."""
+        return self._select(Request)
+
+    def put(self, row: AccountRow | Position | Order | Deal | Request) -> None:
         """Write a row over the one with its ticket; a deal is only ever added."""
         verb = "INSERT" if isinstance(row, Deal) else "INSERT OR REPLACE"
         values = [_stored(field.name, getattr(row, field.name)) for field in fields(row)]

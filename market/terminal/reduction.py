@@ -7,7 +7,7 @@ What counts, and nothing else:
   ticket; without it an opposite deal would open a second position. On a netting account it is the symbol's one net
   position (``position``, if given, is its ticket). A stop that rests at a netting venue can still trigger between the
   read and the send: the rules for the bot exclude that (execution.md).
-- **A cancel** (``TRADE_ACTION_REMOVE``) of an order that is working: pending, or a market order that waits for its fill.
+- **A cancel** (``TRADE_ACTION_REMOVE``) of an order that is working: pending, or a market order that waits for a fill.
 
 Changing a stop (``TRADE_ACTION_SLTP``) can widen it, ``TRADE_ACTION_CLOSE_BY`` and pending closes act later or on two
 positions: none of them is taken. A read that fails proves nothing: unknown is not flat.

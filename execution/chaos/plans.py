@@ -1,0 +1,202 @@
+"""What a seed decides: which faults when, where processes die, and what a person does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from execution.chaos.crashes import AFTER, BEFORE, COMMIT, STEPS
+
+HOURS_A_DAY = 24
+FAULTS_A_DAY = 16
+# Chances of an hour.
+CRASHES, SENTINEL_CRASHES, REDELIVERIES, INTERRUPTIONS = 0.07, 0.02, 0.1, 0.07
+PAUSES, KILLS, TIDIES = 0.03, 0.012, 0.12
+READS = ("account_info", "positions_get", "orders_get", "history_deals_get", "symbol_info", "symbol_info_tick")
+LOST_REPLIES = (-10002, -10005, -10004, 1, 10012, 10031, 10011)
+
+# Every fault of the default mix with the parameters it is met with. Left out are those that no request of a session
+# meets (M33, M34, M38, M54 want stops or lifetimes) and those that hold the feed for real seconds (B01, B08, B09, B10,
+# B36): they can be asked for by name.
+MIX: dict[str, Sequence[dict[str, Any]]] = {
+    "M01": ({},),
+    "M02": ({"with": {"seconds": 10.0}},),
+    "M03": (
+        {"call": "order_send", "with": {"seconds": 10.0, "executed": True}},
+        {"call": "order_send", "with": {"seconds": 10.0, "executed": False}},
+        *({"call": call, "with": {"seconds": 5.0}} for call in READS),
+    ),
+    "M04": (
+        {"call": "order_send", "with": {"executed": True}},
+        {"call": "order_send", "with": {"executed": False}},
+        *({"call": call} for call in READS),
+    ),
+    "M05": ({},),
+    "M06": ({}, {"with": {"reply": -8}}),
+    "M07": ({}, {"with": {"retcode": 10017}}),
+    "M08": ({}, {"with": {"login_off": 0, "server": "Other-Server"}}),
+    "M09": ({},),
+    "M10": tuple({"with": {"shows": shown}} for shown in ("none", "0", "nan")),
+    "M11": ({}, {"with": {"fails": True}}, {"call": "order_send"}),
+    "M56": tuple({"call": call} for call in READS),
+    "M20": tuple({"with": {"reply": reply}} for reply in LOST_REPLIES),
+    "M21": tuple({"with": {"reply": reply}} for reply in LOST_REPLIES),
+    "M22": (
+        {"with": {"how": "fills late", "after_s": 8.0}},
+        {"with": {"how": "shows late", "after_s": 10.0}},
+        {"with": {"how": "shows twice", "after_s": 60.0}},
+    ),
+    "M23": ({}, {"with": {"then": "reject"}}),
+    "M24": ({}, {"with": {"retcode": 10009}}),
+    "M25": ({},),
+    "M47": ({"with": {"fraction": 0.005}},),
+    "M53": ({}, {"with": {"executed": True}}),
+    "M55": ({}, {"with": {"ticket_off": 7}}),
+    "M26": tuple({"with": {"retcode": code}} for code in (10004, 10020, 10021)),
+    "M27": ({},),
+    "M35": ({},),
+    "M36": ({},),
+    "M37": ({}, {"with": {"free": 1}}),
+    "M43": ({}, {"with": {"retcode": 10045}}),
+    "M44": ({}, {"with": {"retcode": 10028}}),
+    "M28": ({},),
+    "M29": ({}, {"with": {"volume_min": None, "volume_limit": 0.05}}),
+    "M30": ({},),
+    "M31": ({},),
+    "M32": ({},),
+    "M39": tuple({"with": {"mode": mode}} for mode in ("close only", "long only", "short only", "disabled")),
+    "M48": ({"lasts_s": 7200.0},),
+    "M49": ({},),
+    "M50": ({},),
+    "M40": ({}, {"with": {"by": "stop-out"}}),
+    "M42": ({},),
+    "M46": ({},),
+    "M51": ({"with": {"volume": 0.02}}, {"with": {"volume": 0.02, "side": "sell"}}),
+    "M52": ({}, {"with": {"amount": 50.0}}, {"with": {"kind": "commission", "amount": -20.0}}),
+    "M61": ({},),
+    "M62": ({"lasts_s": 7200.0},),
+    "M64": ({},),
+    "M67": tuple({"with": {"how": how}} for how in ("zero", "negative", "nan", "crossed", "spike", "spread")),
+    "M60": ({}, {"with": {"how": "shown as closed"}}),
+    "M63": tuple({"with": {"how": how}} for how in ("missing", "twice", "out of order")),
+    "M65": ({},),
+    "M66": ({}, {"with": {"keep": 0}}),
+    "M68": ({"lasts_s": 7200.0},),
+    "B02": tuple({"with": {"body": body}} for body in ("unknown", "html")),
+    "B03": ({},),
+    "B04": ({},),
+    "B11": ({},),
+    "B12": ({},),
+    "B14": ({},),
+    "B30": ({},),
+    "B31": ({},),
+    "B32": ({}, {"with": {"how": "swapped"}}),
+    "B33": ({}, {"with": {"how": "ends early"}}),
+    "B34": ({},),
+    "B38": tuple({"with": {"how": how}} for how in ("truncated", "short", "wrong types", "more fields")),
+    "B39": ({},),
+    "B40": ({},),
+}
+SESSION_STEPS = [
+    step
+    for step in (*STEPS, COMMIT)
+    if not any(
+        word in step for word in ("kill", "arm", "emergency", "flat", "latch", "paus", "resum", "dead", "making")
+    )
+]
+SENTINEL_STEPS = ["reconciling", "storing the fills", "settling the attempts", "settling an attempt", COMMIT]
+KILL_STEPS = ["reading the book", "recording a step of the kill", "closing for the kill", "confirming flat"]
+KILL_STEPS += ["beginning the attempt", "the venue's write", "finishing the attempt", COMMIT]
+INSIDE = ("pause", "kill", "stall", "round", "second trader", "redeliver")
+CrashPoint = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourPlan:
+    """What happens beside the session of one hour."""
+
+    crash: CrashPoint | None = None  # of the trader
+    sentinel_crash: CrashPoint | None = None
+    kill_crash: CrashPoint | None = None  # of the sentinel while it flattens
+    inside: str = ""  # what happens in the middle of a send
+    nth: int = 1  # which send of the session
+    redeliver: bool = False
+    acts: tuple[tuple[int, str], ...] = ()  # minute of the hour, and what a person does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole run."""
+
+    seed: int
+    begin: datetime  # an hour
+    hours: tuple[HourPlan, ...]
+    days: tuple[str, ...] = field(default=())  # fault plans as JSON, a day each
+
+
+def make_plan(seed: int, begin: datetime, n_hours: int, *, faults: Sequence[str] | None = None) -> Plan:
+    """Return what a seed decides for so many hours: fewer hours are the beginning of more.
+
+    Parameters
+    ----------
+    faults : sequence of str, optional
+        Ids to play instead of the whole mix; none for a healthy venue.
+    """
+    of_faults, of_hours = _chance(f"faults {seed}"), _chance(f"hours {seed}")
+    deck = _dealt(of_faults, list(MIX) if faults is None else list(faults))
+    n_days = -(-n_hours // HOURS_A_DAY)
+    days = tuple(_day(of_faults, deck, begin + timedelta(days=day)) for day in range(n_days))
+    return Plan(seed=seed, begin=begin, hours=tuple(_hour(of_hours) for _ in range(n_hours)), days=days)
+
+
+def _chance(name: str) -> random.Random:
+    return random.Random(name)  # noqa: S311 - chance, not secrecy
+
+
+def _dealt(rng: random.Random, ids: list[str]) -> Iterator[str]:
+    """Yield ids so that none comes again before all have come; none where there are none."""
+    while ids:
+        yield from rng.sample(ids, len(ids))
+
+
+def _day(rng: random.Random, deck: Iterator[str], begin: datetime) -> str:
+    """Return the fault plan of a day as JSON, empty without faults."""
+    rules = [_rule(rng, fault, begin) for fault in islice(deck, FAULTS_A_DAY)]
+    plan = {"seed": rng.getrandbits(32), "rules": sorted(rules, key=lambda rule: str(rule["at"]))}
+    return json.dumps(plan) if rules else ""
+
+
+def _rule(rng: random.Random, fault: str, begin: datetime) -> dict[str, Any]:
+    # Half of them begin right before a session, where they are met; the rest anywhere.
+    hour, at_slot = rng.randrange(HOURS_A_DAY), rng.random() < 0.5
+    seconds = 40 if at_slot else rng.randrange(3600)
+    at = begin + timedelta(hours=hour, seconds=seconds)
+    return {"fault": fault, "at": at.isoformat(), "times": 1} | rng.choice(MIX.get(fault, ({},)))
+
+
+def _hour(rng: random.Random) -> HourPlan:
+    def chance(p: float) -> bool:
+        return rng.random() < p
+
+    acts = [(rng.randrange(2, 50), "pause" if chance(0.8) else "pause symbol")] if chance(PAUSES) else []
+    acts += [(rng.randrange(2, 50), "kill")] if chance(KILLS) else []
+    acts += [(rng.randrange(2, 55), "tidy")] if chance(TIDIES) else []
+    return HourPlan(
+        crash=_point(rng, SESSION_STEPS) if chance(CRASHES) else None,
+        sentinel_crash=_point(rng, SENTINEL_STEPS) if chance(SENTINEL_CRASHES) else None,
+        kill_crash=_point(rng, KILL_STEPS) if chance(0.5) else None,
+        inside=rng.choice(INSIDE) if chance(INTERRUPTIONS) else "",
+        nth=rng.randrange(1, 3),
+        redeliver=chance(REDELIVERIES),
+        acts=tuple(sorted(acts)),
+    )
+
+
+def _point(rng: random.Random, steps: Sequence[str]) -> CrashPoint:
+    step = rng.choice(steps)
+    return f"{rng.choice((BEFORE, AFTER))} {step}", rng.randrange(1, 40 if step == COMMIT else 3)
