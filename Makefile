@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: up test test-processes test-all month check fmt bench clean
+.PHONY: up test test-processes test-all mutation month check fmt bench clean
 
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
@@ -20,6 +20,11 @@ test-processes: $(VENV)/.dev
 
 test-all:
 	$(MAKE) test CI=true
+
+# A quarter of an hour: break the code that decides about money, and count what its tests notice. ARGS=gate for a part.
+mutation: $(VENV)/.dev
+	$(PIP) -r requirements-mutation.txt
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 # Half an hour: a month of real hours by the processes that trade, held to the replay and to a recomputation.
 month: $(VENV)/.dev

@@ -205,7 +205,7 @@ def test_the_figures_of_the_queues_are_the_settings():
 
 
 def test_pins_are_exact_and_say_why():
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-scale.txt", "requirements-bench.txt"):
+    for name in (f"requirements{what}.txt" for what in ("", "-dev", "-scale", "-bench", "-mutation")):
         lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith(("#", "-r "))]
         assert lines
         for line in lines:

@@ -22,7 +22,7 @@ OURS = {
     "tests",
     "tradingsite",
 }
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-scale.txt", "requirements-bench.txt")
+FILES = tuple(f"requirements{what}.txt" for what in ("", "-dev", "-scale", "-bench", "-mutation"))
 ALONG_WITH = {"asgiref": "django"}  # Django's own half of ASGI: it has no version but Django's
 
 
