@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: up test test-processes test-all mutation month check fmt bench clean
+.PHONY: up test test-processes test-all deep mutation month check fmt bench clean
 
 up: $(VENV)/.runtime
 	@$(BIN)/python manage.py up $(ARGS)
@@ -12,14 +12,18 @@ up: $(VENV)/.runtime
 # Under three minutes. CI, and whoever asks, also runs the slow tests, and then those that start a whole desk: they want
 # the cores for themselves.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(CI),not processes,not processes and not slow)" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(CI),not processes,not processes and not slow) and not deep" $(ARGS)
 	$(if $(CI),$(MAKE) test-processes)
 
 test-processes: $(VENV)/.dev
-	$(BIN)/python -m pytest -m processes $(ARGS)
+	$(BIN)/python -m pytest -m "processes and not deep" $(ARGS)
 
 test-all:
 	$(MAKE) test CI=true
+
+# Minutes more of what chance finds: crashes in pairs and at every commit, a state machine, real processes killed at random.
+deep: $(VENV)/.dev
+	$(BIN)/python -m pytest -m deep $(ARGS)
 
 # A quarter of an hour: break the code that decides about money, and count what its tests notice. ARGS=gate for a part.
 mutation: $(VENV)/.dev

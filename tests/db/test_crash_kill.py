@@ -112,6 +112,7 @@ def test_a_kill_whose_process_dies_at_any_step_is_brought_to_its_end_by_the_sent
     assert_nothing_is_left_open()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("desk", "points"), on_accounts(list(product(OF_A_KILL, OF_A_KILL)), 12), indirect=["desk"])
 def test_a_sentinel_that_dies_at_two_steps_of_flattening_goes_on_when_it_is_started_again(desk, points):
     control.armed_file().disarm()  # by hand

@@ -14,7 +14,7 @@ import pytest
 
 from tests.crash_processes import POINTS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deep
 
 PROJECT = Path(__file__).resolve().parents[2]
 

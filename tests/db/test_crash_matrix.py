@@ -84,6 +84,7 @@ def test_a_session_that_dies_at_any_step_trades_nothing_twice_and_the_next_one_i
     assert_the_next_slot_is_as_if_nothing_had_been(desk)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("desk", "crash"), on_accounts(COMMITS, N_COMMITS), indirect=["desk"])
 def test_a_session_may_die_at_any_commit(desk, crash):
     with crash_at(crash) as doom:
@@ -91,6 +92,7 @@ def test_a_session_may_die_at_any_commit(desk, crash):
     assert_the_next_slot_is_as_if_nothing_had_been(desk)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("desk", "points"), on_accounts(PAIRS, N_PAIRS), indirect=["desk"])
 def test_a_desk_that_dies_twice_trades_nothing_twice(desk, points):
     with crash_at(*((point, 1) for point in points)) as doom:

@@ -4,7 +4,7 @@ Each kind is traded twice from one state: by processes of their own, through the
 by the replay in one process. Orders and equity must be the same to the cent, and those that
 ``tests/recompute_account.py`` makes of the files and the bare facts of the deals.
 
-Half a day on a hedging account by default; ``MONTH_HOURS=720`` is the whole month, on both kinds.
+Eight hours on a hedging account by default; ``MONTH_HOURS=720`` is the whole month, on both kinds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.real_course import COINS, END, SYMBOLS, Files
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes: month")]
 
-N_SLOTS = int(os.environ.get("MONTH_HOURS", "12"))
+N_SLOTS = int(os.environ.get("MONTH_HOURS", "8"))
 MARGIN_MODES = ("hedging", "netting") if "MONTH_HOURS" in os.environ else ("hedging",)
 BALANCE = Decimal(100_000)
 # Three hundredths of a per cent of each file's median close (48,761.625, 2,411.05, 422.6), in whole points.

@@ -44,7 +44,7 @@ from simulator.faults import FAULTS, FaultPlan, Rule, read_log, switch_off, swit
 from tests import fresh_database
 from tests.executor_builders import NAME, judged, ledger, settle, trade, trading_desk, wait_until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.deep]
 
 N_EXAMPLES = int(os.environ.get("EXECUTOR_MACHINE_EXAMPLES", "14"))
 SHRINKS = bool(os.environ.get("EXECUTOR_MACHINE_SHRINKS"))
