@@ -14,6 +14,8 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from execution.adjust import Adjuster
 from execution.brokers.magic import Family, encode_magic
 from execution.chaos.clock import VirtualClock
@@ -57,6 +59,11 @@ def on_accounts(cases: list[Any], n: int | None = None) -> list[Any]:
         return list(product(MARGIN_MODES, cases))
     drawn = cases if n is None else Random(int(os.environ.get("CRASH_SEED", "1"))).sample(cases, n)
     return list(zip(cycle(MARGIN_MODES), drawn, strict=False))
+
+
+def mostly_deep(cases: list[Any]) -> list[Any]:
+    """Return the cases with two of three marked as deep: CI tries every third, `make deep` the rest."""
+    return [case if i % 3 == 0 else pytest.param(*case, marks=pytest.mark.deep) for i, case in enumerate(cases)]
 
 
 class JumpingClock(VirtualClock):

@@ -23,7 +23,7 @@ def test_no_fill_comes_twice_and_none_is_lost():
     assert min(found.frozen_s) >= reconcile.HORIZON_S
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
@@ -38,7 +38,7 @@ def test_without_its_rules_doubt_costs_fills(monkeypatch, owner, name, value):
     assert not run(60, seed=2).is_ok
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_in_a_hurry_the_rules_turn_targets_away_and_lose_nothing(monkeypatch):
     monkeypatch.setattr(ambiguity, "PAUSES_S", [(0.5, 3)])
     found = run(60, seed=2)

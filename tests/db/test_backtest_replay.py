@@ -33,7 +33,7 @@ from tests.desk import START, run_slot
 from tests.fits_builders import run_command
 from tests.fitted_desk import fitted_database
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 NAMES = ("BTCUSD", "ETHUSD")
 BALANCE, CAPITAL = 100_000.0, 60_000.0

@@ -32,20 +32,19 @@ def typed(*arguments: str) -> tuple[int, dict]:
     return done.returncode, json.loads(done.stdout)
 
 
+def one_run(folder: Path) -> tuple[int, dict, str]:
+    """Run one seed; return how it ended, its document and its log."""
+    code, document = typed("--seed", "4", "--hours", str(HOURS), "--log", str(folder / "log.jsonl"))
+    return code, document, (folder / "log.jsonl").read_text()
+
+
 @pytest.fixture(scope="module")
-def twice(tmp_path_factory) -> list[tuple[int, dict, str]]:
-    """Run one seed twice."""
-    folder = tmp_path_factory.mktemp("chaos")
-    found = []
-    for i in range(2):
-        log = folder / f"{i}.jsonl"
-        code, document = typed("--seed", "4", "--hours", str(HOURS), "--log", str(log))
-        found.append((code, document, log.read_text()))
-    return found
+def once(tmp_path_factory) -> tuple[int, dict, str]:
+    return one_run(tmp_path_factory.mktemp("chaos"))
 
 
-def test_a_short_run_keeps_every_promise(twice):
-    code, document, _ = twice[0]
+def test_a_short_run_keeps_every_promise(once):
+    code, document, log = once
     data = document["data"]
     assert (code, data["violations"]) == (0, [])
     assert (data["seed"], data["hours"], data["margin_mode"]) == (4, HOURS, "hedging")
@@ -53,14 +52,16 @@ def test_a_short_run_keeps_every_promise(twice):
     assert data["orders"] > 0
     assert set(data["faults"]) <= set(FAULTS)
     assert data["faults"]
-
-
-def test_the_same_seed_gives_the_same_log_byte_for_byte(twice):
-    assert twice[0][2] == twice[1][2]
-    assert twice[0][1]["data"]["log_sha256"] == twice[1][1]["data"]["log_sha256"]
-    lines = [json.loads(line) for line in twice[0][2].splitlines()]
+    lines = [json.loads(line) for line in log.splitlines()]
     assert {"decision", "intent", "attempt", "request", "deal", "fault"} <= {line["kind"] for line in lines}
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
+
+
+@pytest.mark.deep
+def test_the_same_seed_gives_the_same_log_byte_for_byte(once, tmp_path):
+    again = one_run(tmp_path)
+    assert again[2] == once[2]
+    assert again[1]["data"]["log_sha256"] == once[1]["data"]["log_sha256"]
 
 
 @pytest.fixture

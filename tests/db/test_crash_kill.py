@@ -25,6 +25,7 @@ from tests.executor_builders import (
     assert_nothing_is_left_open,
     judged,
     ledger,
+    mostly_deep,
     on_accounts,
     our_deals,
     resting_order,
@@ -91,7 +92,9 @@ def test_a_kill_passes_every_point_that_is_said_to_be_one_of_it(desk):
 
 
 @pytest.mark.parametrize(
-    ("desk", "crash"), on_accounts([(p, 1) for p in OF_A_KILL]) + on_accounts(AGAIN, 6), indirect=["desk"]
+    ("desk", "crash"),
+    mostly_deep(on_accounts([(p, 1) for p in OF_A_KILL]) + on_accounts(AGAIN, 6)),
+    indirect=["desk"],
 )
 def test_a_kill_whose_process_dies_at_any_step_is_brought_to_its_end_by_the_sentinel(desk, crash):
     with crash_at(crash) as doom:

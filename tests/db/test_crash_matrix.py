@@ -18,6 +18,7 @@ from tests.executor_builders import (
     assert_at_target,
     assert_nothing_is_left_open,
     judged,
+    mostly_deep,
     on_accounts,
     session,
     settle,
@@ -76,7 +77,7 @@ def test_a_session_passes_every_point_that_is_said_to_be_one_of_it(desk):
     assert set(OF_A_SESSION) <= set(passed)
 
 
-@pytest.mark.parametrize(("desk", "point"), on_accounts(OF_A_SESSION), indirect=["desk"])
+@pytest.mark.parametrize(("desk", "point"), mostly_deep(on_accounts(OF_A_SESSION)), indirect=["desk"])
 def test_a_session_that_dies_at_any_step_trades_nothing_twice_and_the_next_one_is_at_its_target(desk, point):
     with crash_at((point, 1)) as doom:
         turn_round(doom)

@@ -96,6 +96,7 @@ def kill(process: psutil.Process) -> float:
     return time.monotonic()
 
 
+@pytest.mark.deep  # a queue is dead after 45 s without a sign of life, and those are real
 def test_slots_go_on_after_the_traders_worker_was_killed_while_idle(desk):
     reach_next_slot(desk)
     victim = desk.idle_worker("trader")
