@@ -87,3 +87,9 @@ class BrokerUnavailableError(BrokerError):
 
 class OutcomeUnknownError(BrokerError):
     """A request that may have been executed. Only a reconcile can tell."""
+
+
+class UnknownKillError(ExecutionError):
+    """A kill to see through that is not written down."""
+
+    exit_code = ExitCode.USAGE

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from loguru import logger
 
-from execution.errors import ExecutionError, KillNotWrittenError
+from execution.errors import ExecutionError, KillNotWrittenError, UnknownKillError
 from execution.models import Intent, KillEvent
 from execution.safety import killswitch
 from execution.safety.flatten import flatten_round, in_words, read_book
@@ -26,10 +26,11 @@ POLL_S = 0.1
 BUSY_MS = 500
 
 
-def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str, Any]:
+def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float, latched: int | None = None) -> dict[str, Any]:
     """Latch, then wait until the broker confirmed that we are flat, closing ourselves if nobody else does.
 
-    What stood in the way at last is in the result as ``trouble``.
+    What stood in the way at last is in the result as ``trouble``. ``latched`` is the id of a kill to see through instead
+    of beginning one: it may be flat already, and a second kill would hide who began the first, and why.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float) -> dict[str,
     """
     deadline, trouble = clock.mono() + timeout_s, ""
     _wait_briefly_for_the_database()
-    event = _latch(actor, cause, deadline)
+    event = _latch(actor, cause, deadline) if latched is None else _begun(latched)
     while clock.mono() < deadline and not event.flat_at:
         if heartbeats.is_gone("sentinel", after_s=SENTINEL_GONE_AFTER_S):
             before, trouble = trouble, _flatten_here(event)
@@ -73,6 +74,13 @@ def _latch(actor: Actor, cause: str, deadline: float) -> KillEvent:
         clock.sleep(POLL_S)
 
 
+def _begun(pk: int) -> KillEvent:
+    event = KillEvent.objects.filter(pk=pk).first()
+    if event is None:
+        raise UnknownKillError(f"there is no kill {pk}: leave --latched out to begin one")
+    return event
+
+
 def _close_unwritten() -> tuple[bool, str]:
     """Close what is open while the database takes no row; return whether all is closed, and what was found."""
     try:
@@ -104,13 +112,14 @@ def kill_preview() -> dict[str, Any]:
     }
 
 
-def see_it_through() -> None:
+def see_it_through(event: KillEvent | None, *, cause: str) -> None:
     """Start a process that waits until all is flat, and closes when the sentinel does not, as one that hangs.
 
-    The web process itself does not trade.
+    The web process itself does not trade. Without an event the database took none: that process tries on.
     """
+    latched = ["--latched", str(event.pk)] if event else []
     Popen(  # our own command
-        [sys.executable, "manage.py", "trade_kill", "--reason", "seen through for a kill from the page"],
+        [sys.executable, "manage.py", "trade_kill", "--reason", cause, *latched],
         cwd=settings.BASE_DIR,
         stdin=DEVNULL,
         start_new_session=True,

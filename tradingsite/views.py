@@ -126,12 +126,13 @@ def kill_page(request: HttpRequest) -> HttpResponse:
 @operate
 def kill(request: HttpRequest) -> HttpResponse:
     """Latch at once, make sure that somebody flattens, and show the progress."""
-    cause = request.POST.get("reason", "").strip() or "killed from the page"
+    cause = (request.POST.get("reason", "").strip() or "killed from the page")[:REASON_LENGTH]
+    event = None
     try:
-        killswitch.latch(person(request), cause=cause[:REASON_LENGTH])
+        event = killswitch.latch(person(request), cause=cause)
     except DatabaseError:
         messages.error(request, "Latched: nothing new is sent. The database cannot be written: press Kill again.")
-    see_it_through()
+    see_it_through(event, cause=cause)
     return redirect("kill_page")
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from execution.errors import RiskRefusedError
+from execution.errors import RiskRefusedError, UnknownKillError
 from execution.killing import kill_and_flatten
 from execution.models import Attempt, ControlRow, Intent, KillEvent
 from execution.rearm import arm, arm_checks, arm_phrase
@@ -60,6 +60,22 @@ def test_killing_twice_is_the_same_as_once(desk):
 
     assert KillEvent.objects.count() == 1
     assert KillEvent.objects.get().cause == "first"
+
+
+def test_seeing_a_kill_through_that_is_flat_already_begins_no_other(desk):
+    open_several(desk)
+    event = killswitch.latch(SYSTEM, cause="first")
+    Sentinel().round()
+    state = kill_and_flatten(SYSTEM, cause="second", timeout_s=30, latched=event.pk)
+
+    assert (KillEvent.objects.count(), state["cause"]) == (1, "first")
+    assert state["flat_at"] is not None
+    assert control.current_control().state == State.KILLED
+
+
+def test_a_kill_that_is_not_there_cannot_be_seen_through(desk):
+    with pytest.raises(UnknownKillError, match="no kill 7"):
+        kill_and_flatten(SYSTEM, cause="test", timeout_s=30, latched=7)
 
 
 def test_a_position_made_by_hand_is_left_alone_and_counted(tmp_path):

@@ -70,6 +70,12 @@ def tmp_path(tmp_path):
     return tmp_path
 
 
+def as_latched() -> list[str]:
+    """Return the command that sees the only kill through, and begins no other."""
+    event = KillEvent.objects.get()
+    return ["trade_kill", "--reason", event.cause, "--latched", str(event.pk)]
+
+
 def text_of(response) -> str:
     return " ".join(unescape(" ".join(read(response.content.decode()).text)).split())
 
@@ -193,12 +199,12 @@ class TestKill:
 
     def test_without_a_sentinel_a_process_of_its_own_closes(self, desk, started):
         client_of("operator").post(reverse("kill"))
-        assert [argv[2] for argv in started] == ["trade_kill"]
+        assert [argv[2:] for argv in started] == [as_latched()]
 
     def test_with_a_sentinel_one_stands_by_all_the_same(self, desk, started):
         heartbeats.beat("sentinel")
         client_of("operator").post(reverse("kill"))
-        assert [argv[2] for argv in started] == ["trade_kill"]
+        assert [argv[2:] for argv in started] == [as_latched()]
 
     def test_it_latches_by_file_and_terminal_when_the_database_cannot_be_written(self, desk, monkeypatch):
         client = client_of("operator")

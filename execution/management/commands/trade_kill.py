@@ -20,12 +20,15 @@ class Command(DeskCommand):
 
     def add_options(self, parser: ArgumentParser) -> None:
         parser.add_argument("--reason", default="killed from the command line", help="kept in the audit")
+        parser.add_argument("--latched", type=int, metavar="ID", help="see this kill through instead of beginning one")
         parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for flat")
 
     def run(self, **options: Any) -> Outcome:
         if options["dry_run"]:
             return _would_kill()
-        state = kill_and_flatten(command_actor(), cause=options["reason"], timeout_s=options["timeout"])
+        state = kill_and_flatten(
+            command_actor(), cause=options["reason"], timeout_s=options["timeout"], latched=options["latched"]
+        )
         code = ExitCode.DONE if state["flat_at"] else ExitCode.FAILED
         warnings = (state["trouble"],) if state["trouble"] else ()
         return Outcome(data=state, text=kill_text(state), exit_code=code, warnings=warnings)
