@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Max
 
 from ops import clock
 from ops.live import announce
@@ -21,11 +21,12 @@ from ops.models import Alert, AlertDelivery
 Kind, Status = AlertDelivery.Kind, AlertDelivery.Status
 SEVERITY = (Alert.Level.INFO, Alert.Level.WARNING, Alert.Level.CRITICAL)
 TOLD_OUTSIDE = (Alert.Level.WARNING, Alert.Level.CRITICAL)
+REMIND_AFTER = timedelta(minutes=15)  # somebody may sleep through one message, seldom through all of a night's
 GIVEN_UP_AFTER = timedelta(days=1)
 KEPT_FOR = timedelta(days=30)
 TOPIC = "deliveries"
 LONGEST_TITLE, LONGEST_DETAIL, MOST_LINES = 140, 300, 20
-WORDS = {Kind.RAISED: "", Kind.WORSE: "worse: ", Kind.OVER: "over: ", Kind.TEST: "test: "}
+WORDS = {Kind.RAISED: "", Kind.WORSE: "worse: ", Kind.AGAIN: "still: ", Kind.OVER: "over: ", Kind.TEST: "test: "}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,16 @@ def owe(alert: Alert, kind: AlertDelivery.Kind) -> None:
     """Write down that every destination has to be told of this alert; nobody outside is told of mere information."""
     if alert.level in TOLD_OUTSIDE:
         _write(kind, level=Alert.Level(alert.level), title=alert.title, detail=alert.detail, alert=alert)
+
+
+def remind() -> int:
+    """Owe every critical alert once more that nobody has acknowledged since it was told last; return how many."""
+    long_ago = clock.wall_now() - REMIND_AFTER
+    critical = Alert.objects.needing_action().filter(level=Alert.Level.CRITICAL)
+    unheeded = critical.annotate(told_at=Max("deliveries__created_at")).filter(told_at__lt=long_ago)
+    for alert in unheeded:
+        owe(alert, Kind.AGAIN)
+    return len(unheeded)
 
 
 def owe_test(*, by: str) -> list[AlertDelivery]:

@@ -173,6 +173,7 @@ class AlertDelivery(models.Model):
     class Kind(models.TextChoices):
         RAISED = "raised"
         WORSE = "worse"
+        AGAIN = "again"
         OVER = "over"
         TEST = "test"
 

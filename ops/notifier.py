@@ -23,7 +23,7 @@ from ops.alerts import Trouble, hold_alerts
 from ops.calls import POLL_S, Call, wait_for
 from ops.clock import ClockMissingError
 from ops.dead_man import DeadMan
-from ops.delivery import give_up
+from ops.delivery import give_up, remind
 from ops.lanes import Lane, Patience
 from ops.leases import Held, LeaseTakenError
 from ops.models import AlertDelivery, Lease
@@ -108,6 +108,7 @@ class Notifier:
             lane.go_on()
         if self._tidy_due():
             give_up()
+            remind()
 
     def _watch(self) -> None:
         if self._held is None or not self._watch_due():

@@ -16,6 +16,7 @@ from ops.audit import SYSTEM
 from ops.lanes import Patience
 from ops.models import Alert, AlertDelivery, AuditEntry
 from ops.notifier import Notifier, is_working, see_through, unreadable_destinations
+from ops.pacing import Due
 from ops.watches import undelivered_alerts
 from tests.alert_receiver import key_of, listening, told_to, work, working
 from tests.desk import open_desk
@@ -245,6 +246,32 @@ def test_after_a_day_it_is_given_up_with_its_reason_and_an_alert_says_so(told):
         "undelivered:json",
         "Alerts do not reach json: the service answered with status 500",
     )
+
+
+def test_a_critical_alert_is_told_again_until_somebody_acknowledges_it(told):
+    alert = alerts.raise_alert("kill", "Killed", level=CRITICAL)
+    alerts.raise_alert("session", "no answer")
+    assert delivery.remind() == 0
+
+    for _ in range(2):
+        make_old(delivery.REMIND_AFTER + timedelta(seconds=1))
+        assert delivery.remind() == 1
+        assert delivery.remind() == 0
+    assert owed() == [("raised", "Killed"), ("raised", "no answer"), ("again", "Killed"), ("again", "Killed")]
+
+    alerts.acknowledge_alert(alert.pk, SYSTEM)
+    make_old(delivery.REMIND_AFTER + timedelta(seconds=1))
+    assert delivery.remind() == 0
+
+
+def test_the_notifier_reminds_and_says_that_it_is_an_old_one(told):
+    alerts.raise_alert("kill", "Killed", level=CRITICAL)
+    with working() as ours:
+        work(ours, lambda: len(told.taken) == 1)
+        make_old(delivery.REMIND_AFTER + timedelta(seconds=1))
+        ours._tidy_due = Due(0.0)
+        work(ours, lambda: len(told.taken) == 2)
+    assert told.titles[1].endswith("CRITICAL: still: Killed")
 
 
 def test_an_address_that_apprise_cannot_read_fails_with_a_reason_and_the_others_are_told(receiver):
