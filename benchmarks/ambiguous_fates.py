@@ -8,7 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 EXECUTED_WITHIN_S = 15.0  # of the sending: the promise of a venue that the horizon stands for
-SHOWN_WITHIN_S = 16.9  # of the sending, in history and positions: one read after the horizon may miss it, not two
+GIVEN_UP_AFTER_S = 17.0  # of the line in the journal: the sending may come 2 s after it, and here comes at once
+SHOWN_WITHIN_S = 18.9  # of the sending, in history and positions: one read after the horizon may miss it, not two
 
 
 class Ending(StrEnum):
@@ -61,7 +62,7 @@ def _draw_part(rng: random.Random, share: Decimal, *, at_once: bool) -> Part:
     after_s = 0.0 if at_once or rng.random() < 0.5 else rng.uniform(0.0, EXECUTED_WITHIN_S)
     shown_s = after_s
     if not at_once and rng.random() < 0.4:
-        shown_s = rng.uniform(rng.choice((after_s, EXECUTED_WITHIN_S)), SHOWN_WITHIN_S)
+        shown_s = rng.uniform(rng.choice((after_s, GIVEN_UP_AFTER_S)), SHOWN_WITHIN_S)
     return Part(
         share=share,
         after_s=after_s,

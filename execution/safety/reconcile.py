@@ -16,6 +16,7 @@ from execution.brokers.base import Broker
 from execution.models import Account, Attempt, FillRecord, Intent
 from execution.planning.orders import AccountSnapshot, CashMovement, Fill, WorkingOrder
 from execution.safety import journal
+from execution.safety.gate import NOT_AFTER_S
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.unwritten import import_unwritten
 from ops import alerts, clock, heartbeats
@@ -24,7 +25,8 @@ from ops.live import announce
 from ops.models import Alert
 
 PROOFS_OF_ABSENCE, PROOFS_APART_S = 2, 2.0
-HORIZON_S = 15.0  # how long after its sending a MetaTrader request may still be executed
+EXECUTED_WITHIN_S = 15.0  # of its sending: until then a MetaTrader request may still be executed
+HORIZON_S = EXECUTED_WITHIN_S + NOT_AFTER_S  # of its line in the journal: the fence lets it be sent so much later
 OVERLAP = timedelta(hours=1)  # fills are asked for again this far back: reports may come late and out of order
 FIRST_LOOK_BACK = timedelta(days=30)
 HEARTBEAT = "reconcile"

@@ -35,7 +35,7 @@ def test_no_fill_comes_twice_and_none_is_lost():
 def test_without_its_rules_doubt_costs_fills(monkeypatch, owner, name, value):
     monkeypatch.setattr(ambiguity, "PAUSES_S", [(0.5, 3)])  # in a hurry a few dozen are enough to find some
     monkeypatch.setattr(owner, name, value)
-    assert not run(60, seed=2).is_ok
+    assert not run(60, seed=1).is_ok
 
 
 @pytest.mark.deep

@@ -290,6 +290,19 @@ def test_two_looks_at_one_moment_prove_absence_once(desk, monkeypatch):
     assert reconcile(desk.broker).doubtful == 0
 
 
+def test_a_request_that_was_sent_at_the_last_moment_has_its_whole_horizon(desk, monkeypatch):
+    """The fence takes it up to 2 s after its line in the journal, and the venue may execute it 15 s after that."""
+    monkeypatch.setattr(desk.broker, "submit", die_before_sending)
+    with pytest.raises(Crash):
+        desk.adjust("BTCUSD", "0.10")
+    desk.clock.slept += 16.9
+    reconcile(desk.broker)
+    assert Attempt.objects.get().absences == 0
+    desk.clock.slept += 0.2
+    reconcile(desk.broker)
+    assert Attempt.objects.get().absences == 1
+
+
 def test_a_desk_is_bound_to_the_account_that_was_armed(desk):
     desk.adjust("BTCUSD", "0.10")
     sentinel = Sentinel()
