@@ -29,8 +29,8 @@ BUSY_MS = 500
 def kill_and_flatten(actor: Actor, *, cause: str, timeout_s: float, latched: int | None = None) -> dict[str, Any]:
     """Latch, then wait until the broker confirmed that we are flat, closing ourselves if nobody else does.
 
-    What stood in the way at last is in the result as ``trouble``. ``latched`` is the id of a kill to see through instead
-    of beginning one: it may be flat already, and a second kill would hide who began the first, and why.
+    What stood in the way at last is in the result as ``trouble``. ``latched`` is the id of a kill to see through
+    instead of beginning one: it may be flat already, and a second kill would hide who began the first, and why.
 
     Raises
     ------
@@ -118,8 +118,8 @@ def see_it_through(event: KillEvent | None, *, cause: str) -> None:
     The web process itself does not trade. Without an event the database took none: that process tries on.
     """
     latched = ["--latched", str(event.pk)] if event else []
-    Popen(  # our own command
-        [sys.executable, "manage.py", "trade_kill", "--reason", cause, *latched],
+    Popen(  # noqa: S603  # our own command, its words in a list
+        [sys.executable, "manage.py", "trade_kill", f"--reason={cause}", *latched],
         cwd=settings.BASE_DIR,
         stdin=DEVNULL,
         start_new_session=True,

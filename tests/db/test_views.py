@@ -73,7 +73,7 @@ def tmp_path(tmp_path):
 def as_latched() -> list[str]:
     """Return the command that sees the only kill through, and begins no other."""
     event = KillEvent.objects.get()
-    return ["trade_kill", "--reason", event.cause, "--latched", str(event.pk)]
+    return ["trade_kill", f"--reason={event.cause}", "--latched", str(event.pk)]
 
 
 def text_of(response) -> str:
