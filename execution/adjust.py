@@ -82,7 +82,8 @@ class Adjuster:
 
     def adjust(self, target: Target) -> Adjusted:
         """Bring the position to its target; asked again for the same cause, send nothing."""
-        frozen = self.why_frozen(target.symbol) or self._take_back(target)
+        resting = self._take_back(target)
+        frozen = self.why_frozen(target.symbol) or resting
         plan = self.plan(target)
         if frozen or plan.scene is Scene.HOLD:
             return Adjusted(plan=plan, intent=None, blocker=frozen or plan.reason)

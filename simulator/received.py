@@ -60,7 +60,7 @@ def _arrived(account: Account, request: Mapping[str, Any]) -> Request:
         order_ticket=_ticket(request, "order"),
         magic=_ticket(request, "magic"),
         last_deal=account.ledger.meta("deal_ticket"),
-        seen=json.dumps(_seen(account, symbol)),
+        seen=json.dumps(_seen(account, symbol) | {"levels": [_text(request, name) for name in ("sl", "tp")]}),
         retcode=0,
         error=0,
         answered="",

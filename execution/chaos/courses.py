@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from execution.chaos.facts import ZERO, Decision, Facts, Intent, Violation, is_ours, iso
-from execution.chaos.readings import filled_by, intent_of, our_lots, traded_symbols
+from execution.chaos.facts import ZERO, Decision, Facts, Intent, Violation, is_ours, is_the_bots, iso
+from execution.chaos.readings import adds_risk, filled_by, intent_of, is_level, our_lots, traded_symbols
 
 HOUR_MS = 3_600_000
 EARLY_HOUR = 21  # of the clock, in which the session of the hour 22 acts as well as its own
@@ -52,6 +52,21 @@ def _off_target(facts: Facts, symbol: str, decision: Decision | None) -> str:
     if symbol in facts.resting:
         return "an order of ours still rests"
     return "" if held == decision.target else f"{held} lots are held, the target is {decision.target}"
+
+
+def the_bots_are_protected(facts: Facts) -> Iterator[Violation]:
+    """14: the bot's entries carry a stop and a target, and in the end none of its positions is without a stop."""
+    for request in facts.requests:
+        if not (is_the_bots(request.magic) and adds_risk(request, hedging=facts.hedging)):
+            continue
+        without = [name for name in ("stop", "target") if not is_level(getattr(request, name))]
+        if without:
+            words = f"request {request.number} enters {request.symbol} without a {' and a '.join(without)}"
+            yield Violation(invariant=14, at=iso(request.market_ms or request.at_ms), detail=words)
+    for held in facts.holdings if facts.is_settled else ():
+        if is_the_bots(held.magic) and not held.has_stop:
+            words = f"position {held.ticket}, {held.volume} lots of {held.symbol}, is left without a stop"
+            yield Violation(invariant=14, at=iso(facts.end_ms), detail=words)
 
 
 def repeating_adds_nothing(facts: Facts) -> Iterator[Violation]:

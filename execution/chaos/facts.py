@@ -18,12 +18,18 @@ ENTRY_IN, ENTRY_OUT, ENTRY_IN_OUT = 0, 1, 2
 DEAL, REMOVE = 1, 8  # actions of a trade request
 BY_PROGRAM = 3  # a deal's reason; what the server closes bears its position's magic, and another reason
 OUR_PREFIX, PREFIX_AT_BIT = 0xB7D, 41  # of magic numbers: read here anew, not asked of the executor
+BOT, FAMILY_AT_BIT, FAMILIES = 2, 36, 32
 ZERO = Decimal(0)
 
 
 def is_ours(magic: int) -> bool:
     """Tell whether a magic number bears our prefix."""
     return magic >> PREFIX_AT_BIT == OUR_PREFIX
+
+
+def is_the_bots(magic: int) -> bool:
+    """Tell whether a magic number is one of the 15-minute bot's."""
+    return is_ours(magic) and (magic >> FAMILY_AT_BIT) % FAMILIES == BOT
 
 
 def iso(at_ms: int) -> str:
@@ -49,6 +55,7 @@ class Holding:
     side: int  # BUY or SELL
     volume: Decimal
     magic: int
+    has_stop: bool = False
 
     @property
     def lots(self) -> Decimal:
@@ -107,6 +114,8 @@ class Request:
     side: int
     volume: str  # as it came, absurd or not
     price: str = "0"
+    stop: str = ""  # and target, as they came; empty where the request has none
+    target: str = ""
     magic: int = 0
     position: int = 0
     order_ticket: int = 0

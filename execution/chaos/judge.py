@@ -1,7 +1,6 @@
 """The judge: holds what really happened at the venue against the promises, and asks nothing of the executor.
 
-What happened is read from the simulated venue's own file; our journal only says what was meant. Invariant 14 is the
-15-minute bot's and not judged here.
+What happened is read from the simulated venue's own file; our journal only says what was meant.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ INVARIANTS: Mapping[int, Callable[[Facts], Iterator[Violation]]] = {
     11: courses.repeating_adds_nothing,
     12: requests.closing_only_closes,
     13: requests.rates_are_capped,
+    14: courses.the_bots_are_protected,
     15: courses.kills_complete,
     16: courses.the_healthy_trade,
 }

@@ -51,7 +51,7 @@ MIX: dict[str, Sequence[dict[str, Any]]] = {
         {"with": {"how": "shows late", "after_s": 10.0}},
         {"with": {"how": "shows twice", "after_s": 60.0}},
     ),
-    "M23": ({}, {"with": {"then": "reject"}}),
+    "M23": ({}, {"with": {"then": "reject"}}, {"with": {"then": "stay"}}),
     "M24": ({}, {"with": {"retcode": 10009}}),
     "M25": ({},),
     "M47": ({"with": {"fraction": 0.005}},),

@@ -88,11 +88,14 @@ def _holdings(venue: sqlite3.Connection) -> Iterator[f.Holding]:
             side=row["type"],
             volume=_lots(row["volume"]),
             magic=row["magic"],
+            has_stop=row["sl"] > 0,
         )
 
 
 def _requests(venue: sqlite3.Connection, time_line: TimeLine) -> Iterator[f.Request]:
     for row in venue.execute("SELECT * FROM requests ORDER BY number"):
+        seen = json.loads(row["seen"])
+        stop, target = seen["levels"]
         yield f.Request(
             number=row["number"],
             at_ms=row["at_ms"] if time_line is TimeLine.MARKET else row["wall_ms"],
@@ -110,7 +113,9 @@ def _requests(venue: sqlite3.Connection, time_line: TimeLine) -> Iterator[f.Requ
             answered=Decimal(row["answered"] or 0),
             deal=row["deal"],
             last_deal=row["last_deal"],
-            books=_books(json.loads(row["seen"]), row["symbol"]),
+            stop=stop,
+            target=target,
+            books=_books(seen, row["symbol"]),
         )
 
 

@@ -72,6 +72,12 @@ def is_reduction(request: Request, *, hedging: bool) -> bool:
     return net * signed_lots(request) < 0 and lots <= abs(net)
 
 
+def is_level(text: str) -> bool:
+    """Return whether a price that came with a request is one: finite and above 0."""
+    price = finite(text)
+    return price is not None and price > 0
+
+
 def adds_risk(request: Request, *, hedging: bool) -> bool:
     """Return whether a request may make a position larger; what would be refused as absurd adds none."""
     lots = lots_of(request)

@@ -226,8 +226,9 @@ def test_a_rest_that_a_dead_process_left_is_taken_back_before_anything_is_planne
 def test_a_rest_that_cannot_be_taken_back_keeps_its_symbol_from_trading(desk):
     with met(desk, rule("M25", nth=1), rule("M04", call="order_send", nth=2)):
         adjust(desk, "0.10", cause="slot 1")
+        assert (venue_lots(), len(resting())) == (Decimal("0.05"), 1)
         adjust(desk, "0.10", cause="slot 2")
-    assert (venue_lots(), len(resting())) == (Decimal("0.05"), 1)
+    assert (venue_lots(), resting()) == (Decimal("0.05"), [])
     settle(desk)
     adjust(desk, "0.10", cause="slot 3")
     assert (venue_lots(), resting()) == (Decimal("0.10"), [])
@@ -247,10 +248,20 @@ def test_an_order_that_still_works_is_not_proven_absent(desk):
         for _ in range(2):
             settle(desk)
     assert len(resting()) == Attempt.objects.unresolved().count() == 1
-    adjust(desk, "0.10", cause="slot 2")
 
-    assert venue_lots() == 0
-    assert Attempt.objects.count() == 1
+
+def test_an_order_that_works_for_ever_is_taken_back_and_its_symbol_trades_again(desk):
+    with met(desk, rule("M23", then="stay")):
+        adjust(desk, "0.10", cause="slot 1")
+    settle(desk)
+    adjust(desk, "0.10", cause="slot 2")
+    assert (venue_lots(), resting()) == (0, [])
+    for _ in range(2):
+        settle(desk)
+    adjust(desk, "0.10", cause="slot 3")
+
+    assert (venue_lots(), resting()) == (Decimal("0.10"), [])
+    assert not Attempt.objects.unresolved().exists()
 
 
 def test_a_kill_takes_an_order_back_that_never_came_to_its_end(desk):

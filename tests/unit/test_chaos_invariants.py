@@ -35,6 +35,7 @@ from tests.chaos_builders import (
     with_entry,
 )
 
+BOTS = OURS | 2 << 36 | 1  # the bot's first magic number
 KILL = Kill(number=1, latched_ms=SLOT - MINUTE, flat_ms=SLOT - 50 * SECOND, rearmed_ms=SLOT - 40 * SECOND)
 EARLY_ATTEMPT = (attempt(1, SLOT - 4 * SECOND, "0.1"), lawful().attempts[1])
 BREACHES = [
@@ -92,6 +93,10 @@ BREACHES = [
     pytest.param(12, lawful(login=8), id="12 account"),
     pytest.param(12, lawful(deals=(*lawful().deals[:1], replace(lawful().deals[1], entry=2))), id="12 flips"),
     pytest.param(13, lawful(caps=Caps(per_day=1)), id="13 day"),
+    pytest.param(14, with_entry(magic=BOTS), id="14 neither"),
+    pytest.param(14, with_entry(magic=BOTS, stop="85000.0", target="0.0"), id="14 no target"),
+    pytest.param(14, with_entry(magic=BOTS, stop="nan", target="95000.0"), id="14 no number"),
+    pytest.param(14, lawful(holdings=(held("0.05", magic=BOTS),)), id="14 left naked"),
     pytest.param(15, lawful(kills=(Kill(number=1, latched_ms=SLOT + HOUR + MINUTE),)), id="15 silent"),
     pytest.param(
         15,
@@ -124,8 +129,14 @@ def test_the_smallest_breach_is_found(invariant, facts):
     assert invariant in broken(facts)
 
 
-def test_every_invariant_but_the_bots_is_judged():
-    assert set(INVARIANTS) == set(range(1, 17)) - {14}
+def test_every_invariant_is_judged():
+    assert set(INVARIANTS) == set(range(1, 17))
+
+
+def test_an_entry_of_the_bots_with_both_levels_is_lawful():
+    protected = replace(held("0.05", magic=BOTS), has_stop=True)
+    course = with_entry(magic=BOTS, stop="85000.0", target="95000.0")
+    assert list(INVARIANTS[14](replace(course, holdings=(protected,)))) == []
 
 
 def test_a_violation_says_when_and_what():
