@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
-from market.models import Bar, Kline, QuarantinedRow, RecentTrade, Symbol
+from market.models import (
+    Bar,
+    BookSnapshot,
+    FundingRate,
+    Kline,
+    KlineHole,
+    QuarantinedRow,
+    RecentTrade,
+    Sentiment,
+    Symbol,
+    from_ms,
+)
 
 
 @admin.register(Symbol)
@@ -52,6 +65,46 @@ class RecentTradeAdmin(FactAdmin):
     list_display = ["symbol", "trade_id", "traded_at", "price", "quantity", "is_buyer_maker"]
     list_filter = ["symbol"]
     search_fields = ["symbol"]
+
+
+@admin.register(FundingRate)
+class FundingRateAdmin(FactAdmin):
+    list_display = ["symbol", "at", "rate", "mark_price"]
+    list_filter = ["symbol"]
+    search_fields = ["symbol"]
+
+
+@admin.register(BookSnapshot)
+class BookSnapshotAdmin(FactAdmin):
+    list_display = ["symbol", "at", "bid", "ask", "bid_quantity", "ask_quantity", "imbalance"]
+    list_filter = ["symbol"]
+    search_fields = ["symbol"]
+
+
+@admin.register(Sentiment)
+class SentimentAdmin(FactAdmin):
+    list_display = ["at", "value", "label"]
+    list_filter = ["label"]
+
+
+@admin.register(KlineHole)
+class KlineHoleAdmin(FactAdmin):
+    """Holes may be deleted: then the exchange is asked for their klines again."""
+
+    list_display = ["symbol", "interval", "first_at", "last_at", "asked_at"]
+    list_filter = ["interval", "symbol"]
+    search_fields = ["symbol"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+    @admin.display(ordering="first_ms")
+    def first_at(self, hole: KlineHole) -> datetime:
+        return from_ms(hole.first_ms)
+
+    @admin.display(ordering="last_ms")
+    def last_at(self, hole: KlineHole) -> datetime:
+        return from_ms(hole.last_ms)
 
 
 @admin.register(QuarantinedRow)

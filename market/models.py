@@ -9,9 +9,11 @@ change of the register of symbols.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.expressions import Combinable
 from simple_history.models import HistoricalRecords
 
 from market.intervals import INTERVAL_MS
@@ -174,6 +176,102 @@ class RecentTrade(models.Model):
     @property
     def traded_at(self) -> datetime:
         return from_ms(self.traded_ms)
+
+
+class OutsideReading(models.Model):
+    """What outside readings have in common: the moment they are of. The first one of a moment stands."""
+
+    VALUE: ClassVar[Combinable]  # the number that models see
+
+    symbol = models.CharField(max_length=32, blank=True, help_text="at the exchange; empty for the whole market")
+    at_ms = models.BigIntegerField(help_text="the source's stamp, UTC, ms since 1970")
+
+    class Meta:
+        abstract = True
+        ordering = ["symbol", "-at_ms"]
+        constraints = [models.UniqueConstraint(fields=["symbol", "at_ms"], name="%(class)s_once")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol or 'market'} {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def at(self) -> datetime:
+        return from_ms(self.at_ms)
+
+
+class FundingRate(OutsideReading):
+    """What longs of a perpetual future paid to shorts at a settlement."""
+
+    VALUE = F("rate")
+
+    rate = models.FloatField(help_text="fraction of the position's worth; below 0 shorts paid")
+    mark_price = models.FloatField(null=True)
+
+    class Meta(OutsideReading.Meta):
+        constraints = [
+            *OutsideReading.Meta.constraints,
+            models.CheckConstraint(condition=Q(rate__gt=-1) & Q(rate__lt=1), name="%(class)s_is_fraction"),
+            models.CheckConstraint(condition=Q(mark_price__gt=0), name="%(class)s_price_above_0"),
+        ]
+
+
+class BookSnapshot(OutsideReading):
+    """The best levels of an order book at a moment; its value is how much more is bid than asked."""
+
+    VALUE = (F("bid_quantity") - F("ask_quantity")) / (F("bid_quantity") + F("ask_quantity"))
+
+    bid = models.FloatField()
+    ask = models.FloatField()
+    bid_quantity = models.FloatField(help_text="base asset, of all levels")
+    ask_quantity = models.FloatField()
+    n_levels = models.PositiveSmallIntegerField(help_text="a side, at most")
+
+    class Meta(OutsideReading.Meta):
+        constraints = [
+            *OutsideReading.Meta.constraints,
+            models.CheckConstraint(condition=Q(bid__gt=0) & Q(ask__gt=F("bid")), name="%(class)s_bid_below_ask"),
+            models.CheckConstraint(condition=Q(bid_quantity__gt=0) & Q(ask_quantity__gt=0), name="%(class)s_has_sides"),
+        ]
+
+    @property
+    def imbalance(self) -> float:
+        """Return -1 (all of it is asked) to 1 (all of it is bid)."""
+        return (self.bid_quantity - self.ask_quantity) / (self.bid_quantity + self.ask_quantity)
+
+
+class Sentiment(OutsideReading):
+    """A day of the fear & greed index."""
+
+    VALUE = F("value")
+
+    value = models.PositiveSmallIntegerField(help_text="0 is fear, 100 is greed")
+    label = models.CharField(max_length=32)
+
+    class Meta(OutsideReading.Meta):
+        constraints = [
+            *OutsideReading.Meta.constraints,
+            models.CheckConstraint(condition=Q(value__lte=100), name="%(class)s_at_most_100"),
+        ]
+
+
+class KlineHole(models.Model):
+    """Klines that the exchange was asked for and did not have, so that nobody asks again soon."""
+
+    symbol = models.CharField(max_length=32)
+    interval = models.CharField(max_length=3, choices=interval_choices)
+    first_ms = models.BigIntegerField(help_text="open time of the first that is not there")
+    last_ms = models.BigIntegerField()
+    asked_at = models.DateTimeField(default=clock.wall_now)
+
+    class Meta:
+        ordering = ["symbol", "interval", "first_ms"]
+        constraints = [
+            models.UniqueConstraint(fields=["symbol", "interval", "first_ms", "last_ms"], name="klinehole_once"),
+            models.CheckConstraint(condition=Q(last_ms__gte=F("first_ms")), name="klinehole_ends_after_start"),
+        ]
+
+    def __str__(self) -> str:
+        return f"no {self.symbol} {self.interval} from {from_ms(self.first_ms):%Y-%m-%d %H:%M}"
 
 
 class QuarantinedRow(models.Model):

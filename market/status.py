@@ -61,7 +61,7 @@ def data_status(names: Sequence[str] | None = None, *, interval: str = DESK_INTE
         (symbol.name, Series(TABLES[table], name, interval)) for symbol in symbols for table, name in _series(symbol)
     ]
     quarantined = _count_quarantined([each.symbol for _, each in series], interval)
-    now_ms = _known_now_ms()
+    now_ms = known_now_ms()
     return [_series_status(symbol, each, quarantined.get(each.symbol, 0), now_ms) for symbol, each in series]
 
 
@@ -119,7 +119,7 @@ def _findings(symbol: str, table: str, name: str, interval: str) -> Iterator[Fin
     rows = stored_rows(TABLES[table], name, interval, since_ms=0, until_ms=LATEST_MS)
     if not len(rows):
         return
-    now_ms = _known_now_ms()
+    now_ms = known_now_ms()
     checked = check_rows(rows, interval=interval, now_ms=now_ms)
     for open_ms, reason in zip(checked.bad.open_ms.tolist(), checked.reasons, strict=True):
         yield Finding(symbol, table, interval, reason, from_ms(open_ms), "")
@@ -134,7 +134,7 @@ def _findings(symbol: str, table: str, name: str, interval: str) -> Iterator[Fin
         yield Finding(symbol, table, interval, "stale", from_ms(last), f"{behind} bars behind")
 
 
-def _known_now_ms() -> int | None:
+def known_now_ms() -> int | None:
     """Return market time; None where a demo has never run, whose bars can be looked at all the same."""
     try:
         return market_now_ms()

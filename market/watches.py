@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from market.errors import MarketError
-from market.status import data_status
+from market.feeds import OUTSIDE_FEEDS, outside_feed
+from market.models import from_ms
+from market.outside_reading import asked_for, exchange_names, newest_ms
+from market.status import data_status, known_now_ms
 from ops.alerts import Trouble
 
 
 def stale_series() -> Iterator[Trouble]:
-    """Yield the series of the traded symbols that lack their newest bars."""
+    """Yield the series of the traded symbols that lack their newest bars, and the outside sources that fell silent."""
     try:
         series = data_status()
     except MarketError:
@@ -20,3 +23,19 @@ def stale_series() -> Iterator[Trouble]:
             last = f"the last one opens at {each.last_at:%Y-%m-%d %H:%M} UTC" if each.last_at else ""
             title = f"Bars of {each.name} are stale: {each.bars_behind} behind"
             yield Trouble(f"stale:{each.table}:{each.name}", title, detail=last)
+    yield from _silent_sources()
+
+
+def _silent_sources() -> Iterator[Trouble]:
+    """Yield the sources that gave something once and nothing for long; one that never did is not missed."""
+    now_ms, symbols = known_now_ms(), exchange_names()
+    if now_ms is None:
+        return
+    for source in OUTSIDE_FEEDS:
+        feed = outside_feed(source)
+        for symbol in asked_for(source, symbols):
+            newest = newest_ms(feed, symbol)
+            if newest is not None and now_ms - newest > feed.timing.stale_ms:
+                of = f" of {symbol}" if symbol else ""
+                last = f"the last one is of {from_ms(newest):%Y-%m-%d %H:%M} UTC; models go without {feed.column}"
+                yield Trouble(f"stale:{source}:{symbol or 'market'}", f"No {source} reading{of} comes", detail=last)

@@ -26,6 +26,9 @@ class FeedConfig:
         The terminal's address, its server's clock, its program, and the keyword arguments of ``initialize``.
     binance_base : str
         Scheme, host and port of the REST interface; empty for the usual one.
+    binance_futures_base, fear_greed_base : str
+        The same for the exchange's futures and for the fear & greed index; empty for those that go with
+        ``binance_base``.
     is_demo : bool
         Whether the usual exchange is the simulated one, which publishes itself in ``run_dir``.
     """
@@ -38,6 +41,8 @@ class FeedConfig:
     mt5_path: str = ""
     mt5_login: Mapping[str, Any] = field(default_factory=dict)
     binance_base: str = ""
+    binance_futures_base: str = ""
+    fear_greed_base: str = ""
     is_demo: bool = False
 
 

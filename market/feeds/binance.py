@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import ClassVar, Self
 
-from market.errors import FeedReplyError, FeedUnavailableError
+from market.errors import FeedReplyError
+from market.feeds.addresses import address, open_client
 from market.feeds.base import FeedConfig, Kind
 from market.feeds.binance_replies import (
     KLINE_COLUMNS,
@@ -19,13 +18,11 @@ from market.feeds.binance_replies import (
     parse_trades,
     parse_weight_limit,
 )
-from market.feeds.pause import Pause
-from market.feeds.rest import RestClient, open_session
+from market.feeds.rest import RestClient
 from market.intervals import DAY_MS, INTERVAL_MS, require_interval
 from market.raw import RawBars, joined, no_rows
 
 PUBLIC_BASE = "https://api.binance.com"
-RUN_FILE = "binance.json"
 KLINES_A_PAGE = 1_000  # the most that Binance gives
 TRADES_A_PAGE = 1_000
 
@@ -50,11 +47,8 @@ class BinanceFeed:
 
     @classmethod
     def open(cls, config: FeedConfig) -> Self:
-        usual = _published(config.run_dir / RUN_FILE) if config.is_demo and not config.binance_base else PUBLIC_BASE
-        base = config.binance_base or usual
-        session = open_session(base, config.run_dir / "binance-limits.sqlite3")
-        client = RestClient(session, base, pause=Pause(config.run_dir / "binance-pause.json"))
-        return cls(client, config.now_ms)
+        base = config.binance_base or address(config, PUBLIC_BASE)
+        return cls(open_client(base, config.run_dir, "binance"), config.now_ms)
 
     def closed_bars(self, symbol: str, interval: str, *, since_ms: int) -> RawBars:
         """Return the klines that opened at ``since_ms`` or later and are closed, oldest first."""
@@ -132,15 +126,3 @@ class BinanceFeed:
             if newest + INTERVAL_MS[interval] > last_ms:
                 return  # the next one opens later, on the grid or not
             start_ms = newest + 1
-
-
-def _published(run_file: Path) -> str:
-    """Return the address of the simulated exchange, which never is the real one's."""
-    try:
-        fields = json.loads(run_file.read_text())
-        return f"http://{fields['host']}:{int(fields['port'])}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FeedUnavailableError(
-            f"no simulated Binance has published itself in {run_file.name} ({type(error).__name__}): start it with "
-            "`manage.py up` or `manage.py simulator`"
-        ) from error

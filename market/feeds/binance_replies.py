@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from market.errors import FeedReplyError
+from market.feeds.fields import as_list, as_mapping, bool_field, float_field, int_field, is_number, shown, text_field
 from market.raw import RawBars, no_rows
 
 KLINE_COLUMNS = (  # after the open time, in the order of the reply
@@ -56,12 +57,12 @@ class ExchangeSymbol(NamedTuple):
 
 def parse_klines(reply: Any) -> RawBars:
     """Return klines as columns, in the order of the reply."""
-    rows = _list(reply, "klines")
+    rows = as_list(reply, "klines")
     if not rows:
         return no_rows(KLINE_COLUMNS)
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) < N_FIELDS:
-            raise FeedReplyError(f"kline {i} must be a list of at least {N_FIELDS} fields, was {_shown(row)}")
+            raise FeedReplyError(f"kline {i} must be a list of at least {N_FIELDS} fields, was {shown(row)}")
     table = _numbers([row[:N_FIELDS] for row in rows])
     open_ms = table[:, 0]
     foreign = (open_ms < EPOCH_MS[0]) | (open_ms > EPOCH_MS[1])
@@ -72,7 +73,7 @@ def parse_klines(reply: Any) -> RawBars:
 
 def parse_time(reply: Any) -> int:
     """Return the exchange's time in ms."""
-    moment = _int(_mapping(reply, "time"), "serverTime", "time")
+    moment = int_field(as_mapping(reply, "time"), "serverTime", "time")
     if not EPOCH_MS[0] <= moment <= EPOCH_MS[1]:
         raise FeedReplyError(f"serverTime must be ms since 1970, was {moment}")
     return moment
@@ -80,23 +81,23 @@ def parse_time(reply: Any) -> int:
 
 def parse_trades(reply: Any) -> list[Trade]:
     """Return trades in the order of the reply."""
-    return [_trade(_mapping(item, f"trade {i}"), f"trade {i}") for i, item in enumerate(_list(reply, "trades"))]
+    return [_trade(as_mapping(item, f"trade {i}"), f"trade {i}") for i, item in enumerate(as_list(reply, "trades"))]
 
 
 def parse_symbols(reply: Any) -> dict[str, ExchangeSymbol]:
     """Return the symbols of an exchangeInfo by name."""
-    listed = _list(_mapping(reply, "exchangeInfo").get("symbols"), "exchangeInfo symbols")
-    symbols = (_symbol(_mapping(item, f"symbol {i}"), f"symbol {i}") for i, item in enumerate(listed))
+    listed = as_list(as_mapping(reply, "exchangeInfo").get("symbols"), "exchangeInfo symbols")
+    symbols = (_symbol(as_mapping(item, f"symbol {i}"), f"symbol {i}") for i, item in enumerate(listed))
     return {symbol.name: symbol for symbol in symbols}
 
 
 def parse_weight_limit(reply: Any) -> int | None:
     """Return the request weight a minute that an exchangeInfo allows; None when it does not say."""
-    for limit in _list(_mapping(reply, "exchangeInfo").get("rateLimits", []), "exchangeInfo rateLimits"):
-        fields = _mapping(limit, "rate limit")
+    for limit in as_list(as_mapping(reply, "exchangeInfo").get("rateLimits", []), "exchangeInfo rateLimits"):
+        fields = as_mapping(limit, "rate limit")
         per_minute = fields.get("interval") == "MINUTE" and fields.get("intervalNum") == 1
         if fields.get("rateLimitType") == "REQUEST_WEIGHT" and per_minute:
-            return _int(fields, "limit", "rate limit")
+            return int_field(fields, "limit", "rate limit")
     return None
 
 
@@ -113,75 +114,22 @@ def _numbers(rows: list[list[Any]]) -> np.ndarray[tuple[int, int], np.dtype[np.f
 def _not_a_number(rows: list[list[Any]]) -> str:
     for i, row in enumerate(rows):
         for name, value in zip(("open_ms", *KLINE_COLUMNS), row, strict=True):
-            if not _is_number(value):
-                return f"kline {i}: {name} must be a number, was {_shown(value)}"
+            if not is_number(value):
+                return f"kline {i}: {name} must be a number, was {shown(value)}"
     return "klines must hold numbers"
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return not np.isnan(float(value))
-    except (TypeError, ValueError):
-        return False
 
 
 def _trade(fields: Mapping[str, Any], what: str) -> Trade:
     return Trade(
-        trade_id=_int(fields, "id", what),
-        traded_ms=_int(fields, "time", what),
-        price=_float(fields, "price", what),
-        quantity=_float(fields, "qty", what),
-        quote_quantity=_float(fields, "quoteQty", what),
-        is_buyer_maker=_bool(fields, "isBuyerMaker", what),
+        trade_id=int_field(fields, "id", what),
+        traded_ms=int_field(fields, "time", what),
+        price=float_field(fields, "price", what),
+        quantity=float_field(fields, "qty", what),
+        quote_quantity=float_field(fields, "quoteQty", what),
+        is_buyer_maker=bool_field(fields, "isBuyerMaker", what),
     )
 
 
 def _symbol(fields: Mapping[str, Any], what: str) -> ExchangeSymbol:
     names = ("symbol", "status", "baseAsset", "quoteAsset")
-    return ExchangeSymbol(*(_text(fields, name, what) for name in names))
-
-
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise FeedReplyError(f"{what} must be an object, was {_shown(value)}")
-    return value
-
-
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FeedReplyError(f"{what} must be a list, was {_shown(value)}")
-    return value
-
-
-def _int(fields: Mapping[str, Any], name: str, what: str) -> int:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).lstrip("-").isdecimal():
-        raise FeedReplyError(f"{what}: {name} must be a whole number, was {_shown(value)}")
-    return int(value)
-
-
-def _float(fields: Mapping[str, Any], name: str, what: str) -> float:
-    value = fields.get(name)
-    if isinstance(value, bool) or not _is_number(value):
-        raise FeedReplyError(f"{what}: {name} must be a number, was {_shown(value)}")
-    return float(fields[name])
-
-
-def _text(fields: Mapping[str, Any], name: str, what: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise FeedReplyError(f"{what}: {name} must be text, was {_shown(value)}")
-    return value
-
-
-def _bool(fields: Mapping[str, Any], name: str, what: str) -> bool:
-    value = fields.get(name)
-    if not isinstance(value, bool):
-        raise FeedReplyError(f"{what}: {name} must be true or false, was {_shown(value)}")
-    return value
-
-
-def _shown(value: Any) -> str:
-    """Return the value as an error message can hold it."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return ExchangeSymbol(*(text_field(fields, name, what) for name in names))

@@ -1,4 +1,4 @@
-"""Show which bars are stored."""
+"""Show which bars and outside readings are stored."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from market.status import SeriesStatus, data_status
+from market.outside_reading import OutsideStatus, outside_status
+from market.status import SeriesStatus, data_status, known_now_ms
 from ops.command import DeskCommand, Outcome
 from ops.errors import ExitCode
 
 
 class Command(DeskCommand):
-    """Show how many bars are stored, from when to when, and how far they are behind."""
+    """Show how many bars and outside readings are stored, from when to when, and how far they are behind."""
 
-    help = "Show which bars are stored and how fresh they are. Exit 5 when a series is empty or stale."
+    help = (
+        "Show which bars and which outside readings are stored and how fresh they are. Exit 5 when a series of bars is "
+        "empty or stale."
+    )
     examples = ("data_status", "data_status --symbol BTCUSD --json")
     schema = "data_status/1"
 
@@ -23,12 +27,18 @@ class Command(DeskCommand):
 
     def run(self, **options: Any) -> Outcome:
         series = data_status(options["symbol"])
+        outside = outside_status(options["symbol"], now_ms=known_now_ms())
         wanting = [one for one in series if one.is_empty or one.is_stale]
+        warnings = [f"{one.name} {one.table}: {_state(one)}; run `manage.py data_update`" for one in wanting]
+        warnings += [f"{one.symbol or 'market'} {one.source}: {one.state}" for one in outside if one.state != "ok"]
         return Outcome(
-            data={"series": [asdict(one) | {"state": _state(one)} for one in series]},
-            text="\n".join(_as_line(one) for one in series),
+            data={
+                "series": [asdict(one) | {"state": _state(one)} for one in series],
+                "outside": [asdict(one) | {"state": one.state} for one in outside],
+            },
+            text="\n".join([_as_line(one) for one in series] + [_outside_line(one) for one in outside]),
             exit_code=ExitCode.DATA if wanting else ExitCode.DONE,
-            warnings=tuple(f"{one.name} {one.table}: {_state(one)}; run `manage.py data_update`" for one in wanting),
+            warnings=tuple(warnings),
         )
 
 
@@ -44,3 +54,8 @@ def _as_line(series: SeriesStatus) -> str:
         f"{series.name:<10} {series.table:<7} {series.interval:<4} {series.n_bars:>8} bars  {span}  {_state(series)}, "
         f"{series.n_quarantined} quarantined"
     )
+
+
+def _outside_line(one: OutsideStatus) -> str:
+    span = f"{one.first_at:%Y-%m-%d %H:%M} .. {one.last_at:%Y-%m-%d %H:%M}" if one.first_at and one.last_at else ""
+    return f"{one.symbol or 'market':<10} {one.source:<12} {one.n_readings:>8} readings  {span}  {one.state}"

@@ -1,4 +1,4 @@
-"""Bring the stored bars up to date."""
+"""Bring the stored bars and outside readings up to date."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from argparse import ArgumentParser
 from typing import Any
 
 from market.models import from_ms
+from market.outside_updating import OutsideReport, OutsideUpdate, update_outside
 from market.updating import SourceUpdate, UpdateReport, update_all_data
 from ops.command import DeskCommand, Outcome
+from ops.errors import ExitCode
 from ops.progress import BarProgress
 
 
 class Command(DeskCommand):
-    """Ask MetaTrader 5 and Binance for the closed bars that are missing."""
+    """Ask MetaTrader 5 and Binance for the closed bars that are missing, and every outside source for what is due."""
 
-    help = "Bring closed bars in from MetaTrader 5 and Binance: only what is missing. Exit 6 when one is not there."
+    help = (
+        "Bring closed bars in from MetaTrader 5 and Binance, and funding, order books and sentiment after them: only "
+        "what is missing. Exit 6 when MetaTrader or Binance is not there."
+    )
     examples = ("data_update", "data_update --symbol BTCUSD --symbol ETHUSD --json")
     schema = "data_update/1"
 
@@ -24,12 +29,25 @@ class Command(DeskCommand):
     def run(self, **options: Any) -> Outcome:
         with BarProgress() as progress:
             report = update_all_data(options["symbol"], progress=progress)
+        outside = update_outside(options["symbol"])  # after the bars, which do not wait for it
+        lines = [_as_line(update) for update in report.updates] + [_outside_line(update) for update in outside.updates]
         return Outcome(
-            data={"symbols": [_as_data(update) for update in report.updates], "unreachable": report.unreachable},
-            text="\n".join(_as_line(update) for update in report.updates),
-            exit_code=report.exit_code,
-            warnings=tuple(_warnings(report)),
+            data={
+                "symbols": [_as_data(update) for update in report.updates],
+                "outside": outside.as_data(),
+                "unreachable": report.unreachable,
+            },
+            text="\n".join(lines),
+            exit_code=_exit_code(report, outside),
+            warnings=tuple(_warnings(report, outside)),
         )
+
+
+def _exit_code(report: UpdateReport, outside: OutsideReport) -> ExitCode:
+    """Return how the bars' update ended; when only an outside source failed, it is partly done."""
+    if report.exit_code in (ExitCode.UNREACHABLE, ExitCode.PARTLY):
+        return report.exit_code
+    return ExitCode.PARTLY if outside.failures else report.exit_code
 
 
 def _as_data(update: SourceUpdate) -> dict[str, Any]:
@@ -59,14 +77,25 @@ def _as_line(update: SourceUpdate) -> str:
     )
 
 
-def _warnings(report: UpdateReport) -> list[str]:
-    """Return one line for each failure, the same failure once."""
-    lines = {f"{update.source}: {update.error}": update for update in report.failures}
-    lines |= {
+def _outside_line(update: OutsideUpdate) -> str:
+    what = f"{update.symbol or 'market':<10} {update.source:<10}"
+    if update.error is not None:
+        return f"{what} failed"
+    last = "no reading" if update.newest_ms is None else f"last of {from_ms(update.newest_ms):%Y-%m-%d %H:%M}"
+    return f"{what} {last}  {update.n_new} new"
+
+
+def _warnings(report: UpdateReport, outside: OutsideReport) -> list[str]:
+    """Return one line for each failure, the same failure once, with all sources that had it."""
+    failures = [(update.source, str(update.error)) for update in report.failures]
+    failures += [(update.source, str(update.error)) for update in outside.failures]
+    failed: dict[str, list[str]] = {}
+    for source, error in failures:
+        failed.setdefault(error, []).append(source)
+    lines = [f"{', '.join(dict.fromkeys(sources))}: {error}" for error, sources in failed.items()]
+    lines += [
         f"{update.symbol} from {update.source} is stale: "
-        + (
-            "no bar came" if update.bars_behind is None else f"{update.bars_behind} closed bars are missing at the end"
-        ): update
+        + ("no bar came" if update.bars_behind is None else f"{update.bars_behind} closed bars are missing at the end")
         for update in report.stale
-    }
-    return list(lines)
+    ]
+    return lines
