@@ -36,7 +36,7 @@ class SimConfig:
         Files to replay, ``FILE`` or ``SYMBOL=FILE``; none for a synthetic market.
     margin_mode : {"hedging", "netting"}
     balance, leverage : float, int
-        Of the new account, in dollars and as 1:n.
+        Of the new account, in dollars and as 1:n; either wallet of the exchange begins with as many USDT.
     terms : Terms
         What trading costs there.
     """

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.binance.tickers import day_ticker
 from simulator.clock import SimClock
 from simulator.exchange_errors import (
     illegal_characters,
@@ -104,6 +105,21 @@ class PublicApi:
         ]
         return prices[0] if query.get("symbol") else prices
 
+    def tickers(self, query: Query) -> list[dict[str, Any]]:
+        """Return the best bid and ask of the chosen symbols."""
+        return [self._ticker(name) for name in self._chosen(query)]
+
+    def book_ticker(self, query: Query) -> dict[str, Any] | list[dict[str, Any]]:
+        """Tell the best bid and ask of one symbol or of all."""
+        told = self.tickers(query)
+        return told[0] if query.get("symbol") else told
+
+    def day_ticker(self, query: Query) -> dict[str, Any] | list[dict[str, Any]]:
+        """Tell the last 24 hours of one symbol or of all."""
+        now_ms = self.clock.now_ms()
+        told = [day_ticker(self.market, name, now_ms) for name in self._chosen(query)]
+        return told[0] if query.get("symbol") else told
+
     def depth(self, query: Query) -> dict[str, Any]:
         """List an order book around the last quote: a level a point away from the next, of random sizes."""
         name, now_ms = self._symbol(query), self.clock.now_ms()
@@ -115,6 +131,17 @@ class PublicApi:
         bids = [[f"{bid - i * spec.point:.8f}", f"{sizes[i]:.8f}"] for i in range(levels) if bid > i * spec.point]
         asks = [[f"{ask + i * spec.point:.8f}", f"{sizes[levels + i]:.8f}"] for i in range(levels)]
         return {"lastUpdateId": now_ms, "bids": bids, "asks": asks}
+
+    def _ticker(self, name: str) -> dict[str, Any]:
+        spec, bid = self.market.symbols[name], self._last(name)
+        ask, size = bid + spec.spread_points * spec.point, LEVEL_VALUE / bid
+        return {
+            "symbol": spec.binance_symbol,
+            "bidPrice": f"{bid:.8f}",
+            "bidQty": f"{size:.8f}",
+            "askPrice": f"{ask:.8f}",
+            "askQty": f"{size:.8f}",
+        }
 
     def _agg_trades(self, query: Query) -> NDArray[Any]:
         name, now_ms, limit = self._symbol(query), self.clock.now_ms(), _limit(query)
@@ -195,5 +222,7 @@ def public_routes(api: PublicApi) -> dict[tuple[str, str], Route]:
         ("GET", "/api/v3/trades"): Route(api.trades, 25),
         ("GET", "/api/v3/aggTrades"): Route(api.agg_trades, 4),
         ("GET", "/api/v3/ticker/price"): Route(api.ticker_price, lambda query: 2 if query.get("symbol") else 4),
+        ("GET", "/api/v3/ticker/bookTicker"): Route(api.book_ticker, lambda query: 2 if query.get("symbol") else 4),
+        ("GET", "/api/v3/ticker/24hr"): Route(api.day_ticker, lambda query: 2 if query.get("symbol") else 80),
         ("GET", "/api/v3/depth"): Route(api.depth, _depth_weight),
     }

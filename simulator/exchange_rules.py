@@ -54,10 +54,10 @@ def _symbol_info(market: Market, name: str, now_ms: int) -> dict[str, Any]:
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
+        "cancelReplaceAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": _filters(spec.point, quantity_step(market, name)),
+        "filters": filters(spec.point, quantity_step(market, name)),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
@@ -65,7 +65,8 @@ def _symbol_info(market: Market, name: str, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _filters(tick: float, step: float) -> list[dict[str, Any]]:
+def filters(tick: float, step: float) -> list[dict[str, Any]]:
+    """Return the filters of a spot symbol, as the exchange tells them."""
     lots = {"minQty": f"{step:.8f}", "maxQty": f"{step * 10**9:.8f}", "stepSize": f"{step:.8f}"}
     return [
         {

@@ -39,7 +39,7 @@ class RunningSimulator:
         self.world = world
         self.run_dir = run_dir
         self._say = say
-        self.exchange = ExchangeServer(world.market, world.clock)
+        self.exchange = ExchangeServer(world.market, world.clock, balance=world.config.balance)
         self.control = ControlServer(world, token=secrets.token_urlsafe(32))
         command = _terminal_command(world, run_dir)
         self.terminal = Child(
@@ -87,12 +87,13 @@ class RunningSimulator:
             self._say("the market is over: its clock has stopped at the last bar")
 
     def _publish(self) -> None:
-        for name, server, token in self._published():
-            address = {"host": LOOPBACK, "port": server.port, "token": token, "pid": os.getpid()}
-            write_json(self.run_dir / name, address)
+        for name, server, secrets_of in self._published():
+            address = {"host": LOOPBACK, "port": server.port, "pid": os.getpid()}
+            write_json(self.run_dir / name, address | secrets_of)
 
-    def _published(self) -> tuple[tuple[str, LocalServer, str], ...]:
-        return (("binance.json", self.exchange, ""), ("control.json", self.control, self.control.token))
+    def _published(self) -> tuple[tuple[str, LocalServer, dict[str, str]], ...]:
+        control = {"token": self.control.token}
+        return (("binance.json", self.exchange, self.exchange.published), ("control.json", self.control, control))
 
     def _close(self) -> None:
         for name, _, _ in self._published():

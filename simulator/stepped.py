@@ -34,10 +34,11 @@ def stepped_world(config: SimConfig | None = None, *, run_dir: Path) -> Iterator
     world = World(config or SimConfig.from_env())
     with only_one(world.config.sim_dir / "running.lock"):
         metatrader5.mount(world)
-        exchange = ExchangeServer(world.market, world.clock)
+        exchange = ExchangeServer(world.market, world.clock, balance=world.config.balance)
         exchange.start()
         published = run_dir / "binance.json"
-        write_json(published, {"host": LOOPBACK, "port": exchange.port, "token": "", "pid": os.getpid()})
+        address = {"host": LOOPBACK, "port": exchange.port, "pid": os.getpid()}
+        write_json(published, address | exchange.published)
         try:
             yield world
         finally:

@@ -15,6 +15,7 @@ from simulator.trade_requests import parse_request
 
 if TYPE_CHECKING:
     from simulator.account import Account
+    from simulator.binance.venue import Venue
     from simulator.faults.base import Fault
     from simulator.faults.player import FaultPlayer
     from simulator.structs import TradeRequest
@@ -68,6 +69,7 @@ class Call:
     now_ms: int  # market time
     player: FaultPlayer
     terminal: SimTerminal | None = None  # None at the exchange
+    venue: Venue | None = None  # the exchange's account, None at the terminal
     firing: Firing | None = None
 
     @property
@@ -98,6 +100,13 @@ class Call:
         if self.terminal is None:
             raise LookupError(f"{self.name} asks no terminal")
         return self.terminal
+
+    @property
+    def exchange(self) -> Venue:
+        """Return the exchange that is asked."""
+        if self.venue is None:
+            raise LookupError(f"{self.name} asks no exchange")
+        return self.venue
 
     @property
     def asked(self) -> Mapping[str, Any]:

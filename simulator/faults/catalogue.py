@@ -143,13 +143,16 @@ CATALOGUE: dict[str, str] = {
 
 ALWAYS = {  # what the simulated venue does at any time, without a plan
     "M41": "always so: on a hedging account a close without its ticket opens a second position",
+    "B06": "always so: an id is free again once its order is not open any more",
+    "B15": "always so: what is worth less than the minimum is refused, but for the futures' reduceOnly",
+    "B16": "always so: the commission of a purchase at the spot market is taken out of what was bought",
+    "B17": "always so: a conditional order at POST /fapi/v1/order is answered -4120",
+    "B25": "always so: DELETE /fapi/v1/allOpenOrders leaves the conditional orders",
     "M45": "always so: a comment over 31 characters, or not ASCII, is None with -2",
 }
-UNSIGNED = "orders and accounts of the simulated Binance do not exist yet: it has the public part only"
 OURS = "happens inside the desk, not at the venue: its tests end, pause or repeat the desk's own code"
 NOT_PLAYED = {
     "M12": "the simulated module makes its calls one at a time under a lock, as the wire does",
-    "B15": UNSIGNED,
     "S13": "restore the desk's database; from the venue's side M51 with `magic` leaves a trade that no journal knows",
     "S19": "the desk's own loop; M27 and M37 give its breakers something to count",
     "S23": "the moment is the desk's; M03 and M22 hold a send open long enough to press it",
@@ -164,4 +167,4 @@ NOT_PLAYED = {
 
 def why_not(fault_id: str) -> str:
     """Return why the simulated venue does not play a catalogued fault."""
-    return NOT_PLAYED.get(fault_id) or (UNSIGNED if fault_id.startswith("B") else OURS)
+    return NOT_PLAYED.get(fault_id, OURS)

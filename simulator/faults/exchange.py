@@ -1,14 +1,19 @@
-"""Faults of the simulated Binance's public part: refusals, silence, broken bodies, klines that mislead."""
+"""Faults of the simulated Binance as a server: refusals, silence, broken bodies, klines that mislead.
+
+Of a request that changes something the answer can be lost before or after it is done: ``executed`` says which.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulator.binance.params import Params
+from simulator.binance.signing import check_moment
 from simulator.exchange_errors import BinanceError
+from simulator.exchange_routes import RawReply
 from simulator.faults.base import Fault
-from simulator.faults.names import KLINES, PUBLIC, RULES, TIME
+from simulator.faults.names import FUTURES_TIME, KLINES, OF_EXCHANGE, SIGNED, TIME
 
 if TYPE_CHECKING:
     from simulator.faults.call import Call
@@ -24,23 +29,20 @@ TIMEOUTS = {-1006: 500, -1007: 504, -1000: 500}
 OPEN_MS, CLOSE_MS, VOLUMES = 0, 6, (5, 7, 9, 10)
 
 
-@dataclass(frozen=True, slots=True)
-class RawReply:
-    """An answer as it goes over the wire; with status 0 there is none, and the connection is closed."""
-
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_cut(self) -> bool:
-        """Return whether the connection has to be closed: nothing, or less than was promised, is sent."""
-        return not self.status or int(self.headers.get("Content-Length", 0)) > len(self.body)
+def acted(call: Call) -> str:
+    """Do what was asked if the fault says so, whatever comes of it; return what was done, for the log."""
+    if not call.parameter("executed"):
+        return "not executed"
+    try:
+        call.go()
+    except BinanceError as error:
+        return f"refused ({error.code})"
+    return "executed"
 
 
 def silent(call: Call) -> Any:
     """Say nothing for a while, and then hang up."""
-    call.note(f"no answer for {call.parameter('seconds'):g} s, then closed")
+    call.note(f"{acted(call)}; no answer for {call.parameter('seconds'):g} s, then closed")
     call.player.wait(call.parameter("seconds"))
     return RawReply(0)
 
@@ -48,7 +50,7 @@ def silent(call: Call) -> Any:
 def unavailable(call: Call) -> Any:
     """Answer 503 with one of its bodies."""
     body = call.parameter("body")
-    call.note(f"503 {body}")
+    call.note(f"{acted(call)}; 503 {body}")
     if body == "html":
         return RawReply(503, HTML, {"Content-Type": "text/html"})
     return RawReply(503, json.dumps(UNAVAILABLE[body]).encode())
@@ -56,14 +58,14 @@ def unavailable(call: Call) -> Any:
 
 def server_error(call: Call) -> Any:
     """Answer another 5xx."""
-    call.note(str(call.parameter("status")))
+    call.note(f"{acted(call)}; {call.parameter('status')}")
     return RawReply(call.parameter("status"), HTML, {"Content-Type": "text/html"})
 
 
 def timed_out(call: Call) -> Any:
     """Answer that the engine did not."""
     code = call.parameter("code")
-    call.note(str(code))
+    call.note(f"{acted(call)}; {code}")
     raise BinanceError(code, "Timeout waiting for response from backend server.", status=TIMEOUTS.get(code, 408))
 
 
@@ -84,9 +86,13 @@ def forbidden(call: Call) -> Any:
 
 
 def other_time(call: Call) -> Any:
-    """Tell another time."""
+    """Tell another time, and measure by it what was signed."""
     off_ms = call.parameter("off_ms")
     call.note(f"serverTime {off_ms:+} ms")
+    if call.name in SIGNED:
+        sent = Params({name: str(value) for name, value in call.arguments.items()})
+        check_moment(sent, now_ms=call.now_ms + off_ms, pace=call.exchange.pace)
+        return call.go()
     told = call.go()
     return {**told, "serverTime": told["serverTime"] + off_ms}
 
@@ -186,37 +192,43 @@ def heavier(call: Call) -> Any:
 FAULTS = (
     Fault(
         id="B01",
-        does="no answer; then the connection is closed",
-        calls=PUBLIC,
+        does="what was asked is done, or not; no answer, then the connection is closed",
+        calls=OF_EXCHANGE,
         play=silent,
-        parameters={"seconds": 30.0},
+        parameters={"seconds": 30.0, "executed": True},
     ),
     Fault(
         id="B02",
         does="503 as 'unknown', 'unavailable', 'internal', 'throttled' or 'html'",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=unavailable,
-        parameters={"body": "html"},
+        parameters={"body": "html", "executed": False},
     ),
-    Fault(id="B03", does="another 5xx with an HTML body", calls=PUBLIC, play=server_error, parameters={"status": 502}),
+    Fault(
+        id="B03",
+        does="another 5xx with an HTML body",
+        calls=OF_EXCHANGE,
+        play=server_error,
+        parameters={"status": 502, "executed": False},
+    ),
     Fault(
         id="B04",
         does="-1006, -1007 or -1000; another code is a 408",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=timed_out,
-        parameters={"code": -1007},
+        parameters={"code": -1007, "executed": False},
     ),
     Fault(
         id="B08",
         does="429 with Retry-After",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=refused,
         parameters={"status": 429, "retry_after_s": 2},
     ),
     Fault(
         id="B09",
         does="418 with Retry-After for ten minutes",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=refused,
         parameters={"status": 418, "retry_after_s": 120},
         lasts_s=600.0,
@@ -224,22 +236,25 @@ FAULTS = (
     Fault(
         id="B10",
         does="the used weight is another's too",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=heavier,
         parameters={"used": 5900},
         lasts_s=60.0,
     ),
     Fault(
-        id="B11", does="serverTime is off", calls=(TIME,), play=other_time, parameters={"off_ms": 2000}, lasts_s=600.0
+        id="B11",
+        does="the server's time is off: serverTime, and -1021 for what is signed out of its window",
+        calls=(TIME, FUTURES_TIME, *SIGNED),
+        play=other_time,
+        parameters={"off_ms": 2000},
+        lasts_s=600.0,
     ),
-    Fault(id="B12", does="serverTime jumps back once", calls=(TIME,), play=other_time, parameters={"off_ms": -5000}),
     Fault(
-        id="B14",
-        does="exchangeInfo tells other steps or minima",
-        calls=(RULES,),
-        play=other_filters,
-        parameters={"tickSize": "1.00000000", "stepSize": "1.00000000", "minNotional": None},
-        lasts_s=3600.0,
+        id="B12",
+        does="the server's time jumps back once",
+        calls=(TIME, FUTURES_TIME, *SIGNED),
+        play=other_time,
+        parameters={"off_ms": -5000},
     ),
     Fault(
         id="B30", does="klines are missing", calls=(KLINES,), play=gap, parameters={"n": 3, "back": 2}, lasts_s=3600.0
@@ -260,17 +275,9 @@ FAULTS = (
         parameters={"how": "flat", "n": 2},
     ),
     Fault(
-        id="B34",
-        does="the symbols' status is another one",
-        calls=(RULES,),
-        play=other_filters,
-        parameters={"status": "HALT"},
-        lasts_s=3600.0,
-    ),
-    Fault(
         id="B36",
         does="451, or 403 from in front of the exchange",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=forbidden,
         parameters={"status": 451},
         lasts_s=600.0,
@@ -278,16 +285,16 @@ FAULTS = (
     Fault(
         id="B38",
         does="the body is 'truncated' JSON, 'short' of its length, has 'wrong types' or 'more fields'",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=broken,
         parameters={"how": "truncated"},
     ),
     Fault(
         id="B39",
         does="302 to another address; certificates and names are not simulated",
-        calls=PUBLIC,
+        calls=OF_EXCHANGE,
         play=redirect,
         parameters={"location": "http://127.0.0.1:9/"},
     ),
-    Fault(id="B40", does="a code that is in no table", calls=PUBLIC, play=changed_api, parameters={"code": -9999}),
+    Fault(id="B40", does="a code that is in no table", calls=OF_EXCHANGE, play=changed_api, parameters={"code": -9999}),
 )

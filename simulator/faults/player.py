@@ -25,6 +25,7 @@ from simulator.triggers import advance
 
 if TYPE_CHECKING:
     from simulator.account import Account
+    from simulator.binance.venue import Venue
     from simulator.terminal import SimTerminal
 
 LOOK_EVERY_S = 0.25
@@ -78,11 +79,12 @@ class FaultPlayer:
         *,
         terminal: SimTerminal | None = None,
         now_ms: int | None = None,
+        venue: Venue | None = None,
     ) -> Any:
         """Do a call inside the faults that it meets, the plan's first one innermost; at the exchange only in one."""
         if now_ms is None:
             now_ms = terminal.world.clock.now_ms() if terminal and terminal.world else 0
-        call = Call(name=name, arguments=arguments, go=body, now_ms=now_ms, player=self, terminal=terminal)
+        call = Call(name=name, arguments=arguments, go=body, now_ms=now_ms, player=self, terminal=terminal, venue=venue)
         met = self._met_by(call)
         # What one sends at the exchange may be no value that another could change.
         for firing in islice(met, 1) if terminal is None else sorted(met, key=_place):
