@@ -16,6 +16,7 @@ from execution.safety.control import State, armed_file
 from execution.safety.emergency import emergency_log
 from execution.safety.killswitch import ALERT_KEY, last_kill
 from execution.safety.reconcile import Reconciled, current_account, reconcile
+from execution.venue_fences import unlatch_venues
 from execution.wire import open_site_terminal, the_broker
 from market.errors import MarketError
 from market.status import data_status
@@ -112,6 +113,7 @@ def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
         terminal.unlatch()
     finally:
         terminal.close()
+    unlatch_venues()
     _write_row(actor, mark, reason=reason, start=start)
     emergency_log().allocate()
     armed_file().arm(mark)

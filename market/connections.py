@@ -44,8 +44,8 @@ def feed_config() -> FeedConfig:
         mt5_path=settings.MT5_PATH,
         mt5_login=_mt5_login(),
         binance_base=settings.BINANCE_BASE,
-        binance_futures_base=getattr(settings, "BINANCE_FUTURES_BASE", ""),
-        fear_greed_base=getattr(settings, "FEAR_GREED_BASE", ""),
+        binance_futures_base=settings.BINANCE_FUTURES_BASE,
+        fear_greed_base=settings.FEAR_GREED_BASE,
         is_demo=settings.TRADING_MODE == "demo",
     )
 

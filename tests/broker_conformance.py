@@ -30,6 +30,7 @@ from simulator.config import SimConfig
 from simulator.faults import FaultPlan, Rule, switch_off, switch_on
 from simulator.server_time import to_utc_ms
 from simulator.world import World
+from tests.binance_harness import open_binance
 
 MAGIC, OTHER_MAGIC = (encode_magic(Family.REBALANCE, counter) for counter in (1, 2))
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -167,6 +168,8 @@ def _no_sleep(seconds: float) -> None:
 Opener = Callable[[Path], AbstractContextManager[Harness]]
 HARNESSES: dict[str, Mapping[str, Opener]] = {
     "mt5": {mode: partial(open_mt5, mode) for mode in ("hedging", "netting")},
+    "binance_spot": {kind: partial(open_binance, "binance_spot", kind) for kind in ("fee elsewhere",)},
+    "binance_futures": {kind: partial(open_binance, "binance_futures", kind) for kind in ("one-way", "hedge")},
 }
 
 
@@ -209,9 +212,18 @@ def ticket(desk: Harness, volume: Decimal | None = None, side: Side = Side.BUY, 
     return OrderTicket(**values | changes)
 
 
-def entered(desk: Harness, volume: Decimal | None = None, side: Side = Side.BUY, **changes: object) -> SendResult:
-    result = desk.broker.submit(ticket(desk, volume, side, **changes), permit(desk))
+def entered(
+    desk: Harness, volume: Decimal | None = None, side: Side = Side.BUY, *, stop: Decimal | None = None
+) -> SendResult:
+    """Enter, with the stop on the order where the venue takes it there, else set right after."""
+    rides = desk.broker.capabilities.stops_with_entry
+    result = desk.broker.submit(ticket(desk, volume, side, stop=stop if rides else None), permit(desk))
     assert result.outcome is Outcome.OK, result
+    if stop is not None and not rides:
+        (position,) = held(desk)
+        where = Protection(symbol=desk.symbol, side=side, ticket=position.ticket, stop=stop)
+        done = desk.broker.protect(where, permit(desk))
+        assert done.outcome is Outcome.OK, done
     return result
 
 

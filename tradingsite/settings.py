@@ -50,8 +50,14 @@ MT5_PATH: str = env.str("MT5_PATH", default="")
 MT5_TZ: str = bridge_timezone("MT5_TZ")
 TERMINAL_KILL_CMD: str = env.str("TERMINAL_KILL_CMD", default="")
 BINANCE_BASE: str = env.str("BINANCE_BASE", default="")  # empty: the simulator's in demo, else the public one
+BINANCE_FUTURES_BASE: str = env.str("BINANCE_FUTURES_BASE", default="")  # empty: beside a simulated spot, else public
+FEAR_GREED_BASE: str = env.str("FEAR_GREED_BASE", default="")
 BINANCE_API_KEY: str = env.str("BINANCE_API_KEY", default="")
 BINANCE_API_SECRET: str = env.str("BINANCE_API_SECRET", default="")
+BINANCE_KEY_UNBOUND: bool = env.bool("BINANCE_KEY_UNBOUND", default=False)  # a person's word for a key without an IP
+BINANCE_LEVERAGE: int = env.int("BINANCE_LEVERAGE", default=0)  # of futures; 0: 1, in the demo 20
+BINANCE_ISOLATED: bool = env.bool("BINANCE_ISOLATED", default=False)
+BINANCE_HEDGE: bool = env.bool("BINANCE_HEDGE", default=False)
 
 # --- Alerts: values that show no address, even on a page of a failure --------------------------------------------
 ALERT_URLS: tuple[Destination, ...] = alert_destinations(env.str("ALERT_URLS", default=""), salt=SECRET_KEY)

@@ -7,6 +7,8 @@ from execution.brokers.base import Broker
 
 BROKERS = {
     "mt5": "execution.brokers.mt5.Mt5Broker",
+    "binance_spot": "execution.brokers.binance_spot.BinanceSpotBroker",
+    "binance_futures": "execution.brokers.binance_futures.BinanceFuturesBroker",
 }
 
 

@@ -11,6 +11,7 @@ from loguru import logger
 from execution.errors import ConfigError
 from execution.models import ControlRow, KillEvent
 from execution.safety.control import State, armed_file
+from execution.venue_fences import latch_venues
 from execution.wire import open_site_terminal
 from market.terminal.errors import TerminalError
 from ops import alerts, audit, clock
@@ -25,8 +26,9 @@ ALERT_KEY = "kill"
 def latch(actor: Actor, *, cause: str) -> KillEvent:
     """Let nothing that adds risk be sent from now on, and note that everything of ours is to be closed.
 
-    In this order: the armed file, the terminal's own latch, the rows. Each works when the next one cannot; whoever
-    watches the file goes on even if the rows could not be written. Pressing again finds the first kill.
+    In this order: the armed file, the terminal's own latch and the other venues' fences, the rows. Each works when the
+    next one cannot; whoever watches the file goes on even if the rows could not be written. Pressing again finds the
+    first kill.
 
     Raises
     ------
@@ -35,6 +37,7 @@ def latch(actor: Actor, *, cause: str) -> KillEvent:
     """
     armed_file().disarm()
     terminal_heard = _latch_terminal()
+    _latch_venues()
     try:
         return _write_kill(actor, cause, terminal_heard=terminal_heard)
     except DatabaseError:
@@ -50,6 +53,13 @@ def _latch_terminal() -> bool:
         logger.error("the terminal could not be told of the kill: {}", error)
         return False
     return True
+
+
+def _latch_venues() -> None:
+    try:
+        latch_venues()
+    except OSError as error:
+        logger.error("a venue's fence could not be latched: {}", error)
 
 
 @transaction.atomic

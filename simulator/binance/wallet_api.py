@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.binance.routes import SignedRoute
-from simulator.binance.rows import QUOTE_ASSET, SPOT, ZERO
+from simulator.binance.rows import QUOTE_ASSET, SPOT, ZERO, Movement
 from simulator.binance.rules import SPOT_COMMISSION
 
 if TYPE_CHECKING:
@@ -67,6 +67,26 @@ class WalletApi:
         names = [self.venue.rule(SPOT, symbol).symbol for symbol in symbols]
         return [{"symbol": name, "makerCommission": rate, "takerCommission": rate} for name in names]
 
+    def deposits(self, params: Params) -> list[dict[str, Any]]:
+        """List what was paid into the spot wallet, newest first; of ``coin`` and from ``startTime`` on, if named."""
+        coin, start_ms = params.given.get("coin"), params.whole("startTime") or 0
+        paid = self.venue.books.select(Movement, venue=SPOT, kind="DEPOSIT")
+        return [
+            {
+                "id": str(one.id),
+                "amount": f"{one.amount:.8f}",
+                "coin": one.asset,
+                "status": 1,
+                "insertTime": one.time_ms,
+            }
+            for one in reversed(paid)
+            if coin in (None, one.asset) and one.time_ms >= start_ms
+        ]
+
+    def withdrawals(self, params: Params) -> list[dict[str, Any]]:
+        """Tell that nothing was paid out: the key may not."""
+        return []
+
     def margin_pairs(self, params: Params) -> list[dict[str, Any]]:
         """Tell that nothing is traded on margin."""
         return []
@@ -76,6 +96,8 @@ def wallet_routes(api: WalletApi) -> dict[tuple[str, str], SignedRoute]:
     """Return the wallet's part of the handler table."""
     return {
         ("GET", "/sapi/v1/account/apiRestrictions"): SignedRoute(api.restrictions, 1),
+        ("GET", "/sapi/v1/capital/deposit/hisrec"): SignedRoute(api.deposits, 1),
+        ("GET", "/sapi/v1/capital/withdraw/history"): SignedRoute(api.withdrawals, 1),
         ("GET", "/sapi/v1/capital/config/getall"): SignedRoute(api.coins, 10),
         ("GET", "/sapi/v1/asset/tradeFee"): SignedRoute(api.fees, 1),
         ("GET", "/sapi/v1/margin/allPairs"): SignedRoute(api.margin_pairs, 1),

@@ -1,0 +1,45 @@
+"""The fences of the Binance accounts: files, so that a kill latches them without asking anybody.
+
+Apart from ``execution.venues``, because whoever latches needs no broker: the web process imports none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from execution.brokers.binance_fence import VenueFence
+from ops import clock
+
+FENCED = ("binance_spot", "binance_futures")
+
+
+def venue_fence(broker_key: str) -> VenueFence:
+    """Return the fence that all processes of a Binance account share: a kill latches it, arming takes the latch off."""
+    path = Path(settings.SAFETY_DIR) / f"{broker_key}_fence.json"
+    return VenueFence(path, mono=clock.mono, sleep=clock.sleep)
+
+
+def latch_venues() -> None:
+    """Latch every Binance account's fence, as a kill does; no lock is waited for and no venue is asked.
+
+    Raises
+    ------
+    OSError
+        One could not be written; the others are latched all the same.
+    """
+    failed: OSError | None = None
+    for broker_key in FENCED:
+        try:
+            venue_fence(broker_key).latch()
+        except OSError as error:
+            failed = error
+    if failed:
+        raise failed
+
+
+def unlatch_venues() -> None:
+    """Take the latches off, as arming does."""
+    for broker_key in FENCED:
+        venue_fence(broker_key).unlatch()
