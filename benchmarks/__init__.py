@@ -19,4 +19,6 @@ BENCHMARKS: dict[str, str] = {
     "upsert_bars": "benchmarks.storage.upsert_bars",
     "read_bars_warm": "benchmarks.storage.read_bars:warm",
     "read_bars_cold": "benchmarks.storage.read_bars:cold",
+    "setup_backtest": "benchmarks.setups.backtest",
+    "setup_prediction": "benchmarks.setups.prediction",
 }

@@ -29,6 +29,7 @@ GAPS = {
     "backtest_backtesting_py": "a whole account by the live rules, as against vectorbt",
     "backtest_vectorbt": "slots are sized by the live rules (tenths, lots, bands, early slots), unlike vectorbt's: "
     "3 to 9 ns a bar; the prototype, with one stop and one target, took 2.2",
+    "setup_prediction": CORES,
     "sweep": "each variant is a whole account by the live rules, as for one backtest",
 }
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from market.services import joined_bars
-from strategies import registry
+from strategies import families, registry
 from strategies.errors import StrategyError
 from strategies.lifecycle import active_in_slot
 from strategies.manifests import ModelFileError
@@ -96,6 +96,11 @@ def judge(models: Sequence[FittedModel]) -> list[Verdict]:
     FreshProcessError
         The process that checks them failed.
     """
+    verdicts = {model.pk: verdict for model, verdict in families.judged(models, _judge_strategies)}
+    return [verdicts[model.pk] for model in models]
+
+
+def _judge_strategies(models: Sequence[FittedModel]) -> list[Verdict]:
     rules = RegistrySettings.current()
     opened = [(model, registry.load(model), active_in_slot(model)) for model in models]
     compared = [_compare(model, loaded, active, rules) for model, loaded, active in opened]

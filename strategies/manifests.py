@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from ops.errors import DeskError, ExitCode
+from strategies.families import remedy
 
 FORMAT = 1
 # Keeps a signature of a manifest from being a signature of anything else made with the same key.
@@ -68,7 +69,7 @@ class Slot:
 
     def refit(self) -> str:
         """Return the sentence that tells a person how to replace this model."""
-        return f"refit with `manage.py fit_models --symbol {self.symbol} --strategy {self.strategy}`"
+        return f"refit with `{remedy(self)}`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,4 +55,6 @@ def period_start(today: date, every_days: int) -> date:
 
 def _is_older_than(day: date) -> bool:
     """Return whether any version was fitted before the period: those of a site that was just set up are new."""
-    return FittedModel.objects.kept().filter(fit_to__lt=datetime.combine(day, time(), tzinfo=UTC)).exists()
+    return (
+        FittedModel.objects.of_strategies().kept().filter(fit_to__lt=datetime.combine(day, time(), tzinfo=UTC)).exists()
+    )

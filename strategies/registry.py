@@ -10,7 +10,7 @@ from django.conf import settings
 
 from market.models import Symbol
 from ops.errors import DeskError, ExitCode
-from strategies import artifacts
+from strategies import artifacts, families
 from strategies.manifests import Manifest
 from strategies.models import FittedModel, PlanRow
 
@@ -86,8 +86,8 @@ def active(symbol: str) -> tuple[LoadedModel, ...]:
 
 
 def shadows(symbol: str) -> tuple[FittedModel, ...]:
-    """Return the versions of a symbol that predict and are not traded; ``load`` opens them, one by one."""
-    return tuple(FittedModel.objects.shadows(symbol).select_related("symbol"))
+    """Return a symbol's versions of strategies that predict and are not traded; ``load`` opens them, one by one."""
+    return tuple(FittedModel.objects.of_strategies().shadows(symbol).select_related("symbol"))
 
 
 def missing_models(symbol: str) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def load(model: FittedModel) -> LoadedModel:
         model.path,
         slot=model.slot,
         sha256=model.sha256,
-        sources=column_sources(model.symbol),
+        sources=families.sources_of(model, lambda found: column_sources(found.symbol)),
         key=signing_key(),
     )
     return LoadedModel(

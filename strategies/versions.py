@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -50,6 +52,17 @@ class FittedOn:
     data_hash: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A fitted model, not stored yet; the version in its manifest's slot is not final."""
+
+    symbol: Symbol
+    manifest: Manifest
+    estimator: Any
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
 def add_version(fit: Fit, fitted_on: FittedOn, terms: Terms) -> FittedModel:
     """Store a fit and register it; whoever else fits the slot right now gets another version.
 
@@ -63,17 +76,29 @@ def add_version(fit: Fit, fitted_on: FittedOn, terms: Terms) -> FittedModel:
     OSError
         The disk did not take it.
     """
-    manifest = _manifest(fit, fitted_on)
+    made = Made(
+        symbol=fitted_on.symbol,
+        manifest=_manifest(fit, fitted_on),
+        estimator=fit.estimator,
+        metrics=fit.metrics,
+        seconds=fit.seconds,
+    )
+    return register(made, terms)
+
+
+def register(made: Made, terms: Terms) -> FittedModel:
+    """Store what was made as the next version of its manifest's slot. Raises as ``add_version``."""
+    manifest = made.manifest
     for _ in range(ATTEMPTS):
         slot = replace(manifest.slot, version=_next_version(manifest.slot))
         try:
             stored = artifacts.save(
-                registry.model_dir(), replace(manifest, slot=slot), fit.estimator, key=registry.signing_key()
+                registry.model_dir(), replace(manifest, slot=slot), made.estimator, key=registry.signing_key()
             )
         except ModelExistsError:
             continue
         try:
-            return _register(stored, fit, fitted_on, terms)
+            return _register(stored, made, terms)
         except IntegrityError:
             artifacts.remove(registry.model_dir(), stored)
     raise ModelExistsError(f"other fits took {ATTEMPTS} versions of {manifest.slot} in a row; fit again later")
@@ -106,16 +131,16 @@ def _next_version(slot: Slot) -> int:
 
 
 @transaction.atomic
-def _register(stored: artifacts.StoredModel, fit: Fit, fitted_on: FittedOn, terms: Terms) -> FittedModel:
+def _register(stored: artifacts.StoredModel, made: Made, terms: Terms) -> FittedModel:
     manifest = stored.manifest
     model = FittedModel.objects.create(
-        symbol=fitted_on.symbol,
+        symbol=made.symbol,
         strategy=manifest.slot.strategy,
         variant=manifest.slot.variant,
         version=manifest.slot.version,
         params=manifest.params,
         fitted=manifest.fitted,
-        metrics=fit.metrics,
+        metrics=made.metrics,
         strat_weight=manifest.strat_weight,
         fit_from=manifest.fit_from,
         fit_to=manifest.fit_to,
@@ -124,7 +149,7 @@ def _register(stored: artifacts.StoredModel, fit: Fit, fitted_on: FittedOn, term
         columns=manifest.columns,
         libraries=manifest.libraries,
         commit=manifest.commit,
-        seconds=fit.seconds,
+        seconds=made.seconds,
         fitted_by=terms.actor.name,
         note=terms.note,
         path=stored.path,
@@ -133,7 +158,7 @@ def _register(stored: artifacts.StoredModel, fit: Fit, fitted_on: FittedOn, term
     if _trades_at_once(model, terms.activate):
         lifecycle.activate(model, lifecycle.Change(actor=terms.actor, reason=terms.note or "fitted"))
     else:
-        announce("models", {"id": model.pk, "symbol": fitted_on.symbol.name, "status": model.status})
+        announce("models", {"id": model.pk, "symbol": made.symbol.name, "status": model.status})
     return model
 
 

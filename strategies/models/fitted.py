@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from market.models import Symbol
 from ops import clock
+from strategies.families import FAMILIES
 from strategies.manifests import Slot
 from strategies.models.plan import MAX_VARIANT, strategy_choices
 
@@ -36,6 +37,10 @@ class FittedModelQuerySet(models.QuerySet["FittedModel"]):
 
     def in_slot(self, *, symbol: str, strategy: str, variant: str) -> Self:
         return self.filter(symbol__name=symbol, strategy=strategy, variant=variant)
+
+    def of_strategies(self) -> Self:
+        """Return the versions that say positions; what other apps keep in the registry does not."""
+        return self.exclude(strategy__in=FAMILIES)
 
     def for_strategies(self, keys: Collection[str]) -> Self:
         return self.filter(strategy__in=keys)

@@ -18,6 +18,7 @@ from execution.models import Enrolment, FundedProgramme, QuietHoursRow, Rebalanc
 from execution.safety.risk import LIMITS, RULES
 from market.feeds import FEEDS
 from market.models import Symbol
+from mlfilter.models import BotSettings, BotSymbol
 from ops.errors import ExitCode
 from simulator.config import SimConfig
 from simulator.replay_formats import TEXT_FORMATS
@@ -81,6 +82,8 @@ def test_every_line_of_the_example_says_why():
         ("Funded programmes", FundedProgramme, set()),
         ("Enrolments", Enrolment, set()),
         ("Quiet hours", QuietHoursRow, set()),
+        ("Bot settings", BotSettings, set()),
+        ("Bot symbols", BotSymbol, set()),
     ],
 )
 def test_rows_that_a_person_edits_are_listed_with_their_defaults(heading, model, left_out):
@@ -95,7 +98,7 @@ def test_every_row_with_a_history_has_its_place():
     edited = {model.__name__ for model in apps.get_models() if hasattr(model, "history")}
     assert edited == {
         *("RebalanceSettings", "RegistrySettings", "PortfolioWeight", "Symbol", "LimitRow", "PlanRow"),
-        *("FundedProgramme", "Enrolment", "QuietHoursRow"),
+        *("FundedProgramme", "Enrolment", "QuietHoursRow", "BotSettings", "BotSymbol"),
     }
 
 

@@ -232,7 +232,7 @@ def build_models(user: User) -> ModelsData:
 
 def _symbol_models(symbol: str, row: Decision | None) -> SymbolModels:
     history = _history(symbol)
-    active = FittedModel.objects.filter(symbol__name=symbol, status="active").order_by("pk")
+    active = FittedModel.objects.of_strategies().filter(symbol__name=symbol, status="active").order_by("pk")
     fitted = {(model.strategy, model.variant): model for model in active}
     models = tuple(
         ModelRow(

@@ -38,14 +38,20 @@ def _lines(data: dict[str, Any]) -> list[str]:
         f"made by    commit {data['commit'][:12] or 'unknown'}, data {data['data_hash'][:12]}",
         f"parameters {_pairs(data['params'])}",
         f"learned    {_pairs(data['fitted'])}",
-        f"in sample  {_in_sample(data['metrics'])}",
-        f"held out   {_performance(data['metrics'].get('out_of_sample'))}",
+        *_measured(data["metrics"]),
         f"file       {'good' if data['file']['ok'] else data['file']['error']}, {data['path']}",
         *(f"traded     {_activation(row)}" for row in data["activations"]),
         f"drift      {_drift(data['drift'])}",
     ]
     promotion = data.get("promotion")
     return lines + ([f"gate       {_gate(gate)}" for gate in promotion["gates"]] if promotion else [])
+
+
+def _measured(metrics: dict[str, Any]) -> list[str]:
+    if "words" in metrics:  # what is no strategy says so itself
+        return [f"unseen     {sentence}" for sentence in metrics["words"]]
+    performance = _performance(metrics.get("out_of_sample"))
+    return [f"in sample  {_in_sample(metrics)}", f"held out   {performance}"]
 
 
 def _day(moment: Any) -> str:
