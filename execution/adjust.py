@@ -19,7 +19,7 @@ from execution.safety.control import Needed
 from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
 from execution.safety.outcomes import Outcome
-from execution.safety.ownership import read_ownership
+from execution.safety.ownership import claim_symbol, read_ownership
 from execution.safety.reconcile import book_fills
 from execution.safety.steps import cancel_leg, carry_out, record_step
 from ops import clock
@@ -62,6 +62,26 @@ class Adjusted:
     blocker: str = ""  # the first thing that stood in the way; empty when the plan was carried out
 
 
+def send_repriced(gate: Gate, record: LegRecord, terms: Terms) -> SendResult:
+    """Send a leg; a price that moved is asked for again at most twice, each time on a newer tick."""
+    result = gate.send(record, terms)
+    for reprices in range(1, MAX_REPRICES + 1):
+        if result.outcome is not Outcome.REPRICE:
+            break
+        _await_newer_tick(gate.broker, record.intent.symbol)
+        result = gate.send(record, terms, reprices=reprices)
+    return result
+
+
+def _await_newer_tick(broker: Broker, symbol: str) -> None:
+    seen: Quote = broker.quote(symbol)
+    deadline = clock.mono() + NEWER_TICK_WITHIN_S
+    while broker.quote(symbol).at <= seen.at:
+        if clock.mono() > deadline:
+            raise BrokerUnavailableError(f"no newer price of {symbol} within {NEWER_TICK_WITHIN_S:.0f} s")
+        clock.sleep(POLL_S)
+
+
 class Adjuster:
     """Carries out targets for one account."""
 
@@ -82,11 +102,13 @@ class Adjuster:
 
     def adjust(self, target: Target) -> Adjusted:
         """Bring the position to its target; asked again for the same cause, send nothing."""
-        resting = self._take_back(target)
+        resting = self._take_back(target)  # in doubt, too: what still works may keep the doubt for ever
         frozen = self.why_frozen(target.symbol) or resting
         plan = self.plan(target)
         if frozen or plan.scene is Scene.HOLD:
             return Adjusted(plan=plan, intent=None, blocker=frozen or plan.reason)
+        if plan.opening_legs and (taken := self._why_not_ours(target)):
+            return Adjusted(plan=plan, intent=None, blocker=taken)
         intent, is_new = journal.open_intent(
             self.account,
             target.symbol,
@@ -102,6 +124,14 @@ class Adjuster:
     def why_frozen(self, symbol: str) -> str:
         """Return why nothing may be sent for a symbol now, empty when something may."""
         return journal.IN_DOUBT if journal.is_in_doubt(self.account, symbol) else ""
+
+    def _why_not_ours(self, target: Target) -> str:
+        """Return why another family keeps the symbol, empty once it is this one's."""
+        try:
+            claim_symbol(self.account, target.symbol, target.cause.family, self.broker.positions)
+        except RiskRefusedError as error:
+            return str(error)
+        return ""
 
     def _take_back(self, target: Target) -> str:
         """Cancel what rests of ours, as the rest of an order filled in part does; return why something still does.
@@ -170,25 +200,10 @@ class Adjuster:
                 raise BrokerUnavailableError(rest)
 
     def _send(self, record: LegRecord, target: Target) -> SendResult:
-        """Send a leg; a price that moved is asked for again at most twice, each time on a newer tick."""
         terms = target.terms
         if record.reduces and terms.needed is Needed.ENTER:
             terms = Terms(needed=Needed.REDUCE, plan_price=terms.plan_price, rate=terms.rate, bar_at=terms.bar_at)
-        result = self.gate.send(record, terms)
-        for reprices in range(1, MAX_REPRICES + 1):
-            if result.outcome is not Outcome.REPRICE:
-                break
-            self._await_newer_tick(target.symbol)
-            result = self.gate.send(record, terms, reprices=reprices)
-        return result
-
-    def _await_newer_tick(self, symbol: str) -> None:
-        seen: Quote = self.broker.quote(symbol)
-        deadline = clock.mono() + NEWER_TICK_WITHIN_S
-        while self.broker.quote(symbol).at <= seen.at:
-            if clock.mono() > deadline:
-                raise BrokerUnavailableError(f"no newer price of {symbol} within {NEWER_TICK_WITHIN_S:.0f} s")
-            clock.sleep(POLL_S)
+        return send_repriced(self.gate, record, terms)
 
     def _ours(self, target: Target) -> tuple[Position, ...]:
         mode = target.snapshot.margin_mode

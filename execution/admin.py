@@ -10,6 +10,7 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from execution.models import (
     Account,
+    BotTrade,
     ControlRow,
     Decision,
     Enrolment,
@@ -22,6 +23,7 @@ from execution.models import (
     PortfolioWeight,
     QuietHoursRow,
     RebalanceSettings,
+    SymbolOwner,
 )
 from execution.safety.risk.limits import LIMITS
 
@@ -110,6 +112,13 @@ class IntentAdmin(Facts):
     search_fields = ("symbol", "cause_id", "magic")
 
 
+@admin.register(BotTrade)
+class BotTradeAdmin(Facts):
+    list_display = ("symbol", "side", "lots", "price", "stop", "target", "status", "result", "closed_at")
+    list_filter = ("status", "symbol")
+    list_select_related = ("setup", "intent")
+
+
 @admin.register(FillRecord)
 class FillRecordAdmin(Facts):
     list_display = ("at", "symbol", "side", "entry", "volume", "price", "profit", "commission", "swap", "deal_id")
@@ -122,6 +131,6 @@ class KillEventAdmin(Facts):
     list_display = ("latched_at", "actor", "cause", "n_closed", "flat_at", "rearmed_at")
 
 
-@admin.register(Account, ControlRow, EquityPoint)
+@admin.register(Account, ControlRow, EquityPoint, SymbolOwner)
 class OtherFactsAdmin(Facts):
     """Accounts, states and equity."""

@@ -11,6 +11,8 @@ from datetime import timedelta
 from django.db import DatabaseError, close_old_connections
 from loguru import logger
 
+from execution.bot.naked import GRACE_S, Protector
+from execution.bot.services import enqueue_due_bars
 from execution.brokers.base import Broker
 from execution.brokers.mt5_session import Mt5Login
 from execution.day_starts import has_day_start, note_day_start
@@ -22,6 +24,7 @@ from execution.rearm import arm_checked, may_arm_itself
 from execution.safety import control, killswitch
 from execution.safety.control import State
 from execution.safety.flatten import flatten_round
+from execution.safety.gate import Gate
 from execution.safety.reconcile import book_movements, current_account, reconcile
 from execution.safety.risk import LossBudget
 from execution.safety.unwritten import close_unwritten
@@ -52,6 +55,7 @@ class Sentinel:
         self._broker: Broker | None = None
         self._login: Mt5Login | None = None
         self._reconcile_due = Due(RECONCILE_EVERY_S)
+        self._protector: Protector | None = None
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Go round until asked to stop; no failure of one round ends the loop."""
@@ -111,10 +115,19 @@ class Sentinel:
         notice_missing_file()
         if killing():
             self._flatten(broker, account)
-        elif self._reconcile_due():
+            return
+        self._protect(broker, account)
+        if self._reconcile_due():
             reconcile(broker)
             if may_arm_itself():
                 arm_checked(SYSTEM, reason="the demo arms itself", start=State.ARMED)
+
+    def _protect(self, broker: Broker, account: Account) -> None:
+        """Give the bot's positions that have no stop theirs, or close them, within seconds of this read."""
+        if self._protector is None:
+            grace_s = 0.0 if broker.capabilities.stops_with_entry else GRACE_S
+            self._protector = Protector(Gate(broker, account), grace_s=grace_s)
+        self._protector.sweep(broker.positions())
 
     def _flatten(self, broker: Broker, account: Account) -> None:
         event = killswitch.running_kill()
@@ -127,6 +140,7 @@ class Sentinel:
 
     def _keep_time(self) -> None:
         enqueue_due_session()
+        enqueue_due_bars()
 
     def _connected(self) -> Broker:
         login = required_login()
@@ -146,7 +160,7 @@ class Sentinel:
     def _let_go(self) -> None:
         if self._broker is not None:
             self._broker.disconnect()
-            self._broker = None
+            self._broker = self._protector = None
 
 
 def killing() -> bool:

@@ -26,6 +26,7 @@ from ops.progress import Progress
 from strategies.fitting import FitReport, fit_models
 from strategies.models import FittedModel, PlanRow
 from strategies.services import sync_default_plan
+from tradingsite.demo_bot import enrol_bot
 
 ADMIN = "admin"
 DEMO = "demo"
@@ -159,6 +160,7 @@ def _choose_symbols(offered: list[str]) -> None:
     if not Symbol.objects.filter(name__in=offered).exists():
         Symbol.objects.bulk_create([Symbol(name=name, binance_symbol=_at_binance(name)) for name in offered])
     Symbol.objects.exclude(name__in=offered).update(is_traded=False)
+    enrol_bot(offered)
 
 
 def _at_binance(name: str) -> str:

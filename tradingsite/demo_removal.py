@@ -18,6 +18,7 @@ from django_q.models import OrmQ, Task
 from execution.models import (
     Account,
     Attempt,
+    BotTrade,
     BrokerState,
     ControlRow,
     DayStart,
@@ -30,9 +31,22 @@ from execution.models import (
     LegRecord,
     PortfolioWeight,
     RebalanceSettings,
+    SymbolOwner,
 )
 from execution.safety.control import armed_file
-from market.models import Bar, Kline, QuarantinedRow, RecentTrade, SeriesBlock, Symbol
+from market.models import (
+    Bar,
+    BookSnapshot,
+    FundingRate,
+    Kline,
+    KlineHole,
+    QuarantinedRow,
+    RecentTrade,
+    Sentiment,
+    SeriesBlock,
+    Symbol,
+)
+from mlfilter.models import BotSettings, BotSymbol, Outcome, Setup, SetupBacktest
 from ops import audit
 from ops.audit import Actor
 from ops.models import Alert, AlertDelivery, Announcement, Heartbeat, Run
@@ -42,6 +56,7 @@ from tradingsite.supervisor import AlreadyUpError, alone
 
 # In an order in which nothing that is left points at what is gone.
 REMOVED: tuple[type[models.Model], ...] = (
+    BotTrade,
     FillRecord,
     Attempt,
     LegRecord,
@@ -51,11 +66,17 @@ REMOVED: tuple[type[models.Model], ...] = (
     BrokerState,
     DayStart,
     Enrolment,
+    SymbolOwner,
     Account,
     KillEvent,
     ControlRow,
     RebalanceSettings,
     PortfolioWeight,
+    Outcome,
+    Setup,
+    SetupBacktest,
+    BotSymbol,
+    BotSettings,
     Backtest,
     TuningRun,
     LivePrediction,
@@ -65,6 +86,10 @@ REMOVED: tuple[type[models.Model], ...] = (
     Kline,
     SeriesBlock,
     RecentTrade,
+    BookSnapshot,
+    FundingRate,
+    KlineHole,
+    Sentiment,
     QuarantinedRow,
     Symbol,
     Run,

@@ -56,6 +56,9 @@ PANELS: dict[str, Panel] = {
 SCHEDULES: dict[str, Timetable] = {
     "prune announcements": Timetable(function="ops.jobs.prune", every_minutes=60),
     "refit models": Timetable(function="strategies.jobs.enqueue_refit", every_minutes=60),
+    "bring outside": Timetable(function="market.jobs.bring_outside", every_minutes=5),
+    "train setup filters": Timetable(function="mlfilter.jobs.enqueue_training", every_minutes=60),
+    "follow setups": Timetable(function="mlfilter.jobs.follow_setups", every_minutes=15),
 }
 
 # What the notifier looks for, by the beginning of the keys of its alerts.

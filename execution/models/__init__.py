@@ -1,5 +1,6 @@
 """What we did, and what we are allowed to do."""
 
+from execution.models.bot import BotTrade, SymbolOwner
 from execution.models.control import ControlRow, KillEvent
 from execution.models.ledger import Account, BrokerState, EquityPoint, FillRecord
 from execution.models.limits import DayStart, LimitRow, QuietHoursRow
@@ -10,6 +11,7 @@ from execution.models.programmes import Enrolment, FundedProgramme
 __all__ = [
     "Account",
     "Attempt",
+    "BotTrade",
     "BrokerState",
     "ControlRow",
     "DayStart",
@@ -25,4 +27,5 @@ __all__ = [
     "PortfolioWeight",
     "QuietHoursRow",
     "RebalanceSettings",
+    "SymbolOwner",
 ]

@@ -69,7 +69,7 @@ class Intent(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT)
     family = models.CharField(max_length=16, help_text="rebalance or setup")
     symbol = models.CharField(max_length=32)
-    cause = models.CharField(max_length=16, help_text="session, manual, kill or person")
+    cause = models.CharField(max_length=16, help_text="session, manual, setup, naked, cancel, kill or person")
     cause_id = models.CharField(max_length=80)
     magic = models.BigIntegerField(unique=True)
     counter = models.BigIntegerField()

@@ -9,28 +9,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from loguru import logger
 
-from execution.brokers.base import Broker, OrderTicket, Permit, Reduction, SendResult
+from execution.bot.standing import read_standing
+from execution.brokers.base import Broker, OrderTicket, Permit, Protection, Reduction, SendResult
+from execution.brokers.magic import Family
 from execution.errors import BrokerUnavailableError, PositionGoneError, RiskRefusedError
 from execution.limits import current_limits, current_quiet_hours, loss_budgets
 from execution.models import Account, Attempt, LegRecord
+from execution.planning.entries import NO_COSTS, loss_at
 from execution.planning.orders import MarginMode, Side
+from execution.planning.sizing import contract_value
 from execution.safety import journal
 from execution.safety.breaker import watch_requests
 from execution.safety.control import Needed, armed_account, current_control
 from execution.safety.locks import file_lock
 from execution.safety.reads import VenueReads, possible_exposure, read_venue
-from execution.safety.risk import OrderRequest, ReadAges, RequestCounts, RiskContext, Verdict, evaluate, require_allowed
+from execution.safety.risk import (
+    OrderRequest,
+    ReadAges,
+    RequestCounts,
+    RiskContext,
+    SetupStanding,
+    Verdict,
+    evaluate,
+    require_allowed,
+)
 from execution.safety.risk.days import last_reset
-from execution.sessions.slots import HOUR, floor_hour
+from execution.safety.written import as_json, levels_as_json
+from execution.sessions.bot_slots import newest_closed_bar
+from execution.sessions.slots import HOUR
+from mlfilter.setups import Costs
 from ops import clock, leases
 from ops.boot import boot_id
 from ops.leases import Held
@@ -52,6 +67,10 @@ class Terms:
     rate: Decimal = Decimal(1)  # account currency per unit of profit currency
     capital_per_asset: Decimal = Decimal(0)
     bar_at: datetime | None = None  # open time of the bar that it acts on
+    interval: timedelta = HOUR  # length of that bar
+    stop: Decimal | None = None  # of an entry; in its own request where the venue takes it there
+    target: Decimal | None = None
+    costs: Costs = NO_COSTS  # what the loss at the stop is reckoned with, beside the spread
 
 
 class Gate:
@@ -81,8 +100,8 @@ class Gate:
             self._require_certain(leg, reads)
             verdicts = self._examine(leg, terms, reads)
             permit = self._permit(leg, terms)
-            order = _order(leg, reads, reprices=reprices)
-            attempt = journal.begin_attempt(leg, request=_as_json(order), verdicts=verdicts, fence=permit.fence)
+            order = self._with_levels(_order(leg, reads, reprices=reprices), terms)
+            attempt = journal.begin_attempt(leg, request=as_json(order), verdicts=verdicts, fence=permit.fence)
             result = self._hand_over(order, permit)
         journal.finish_attempt(attempt, result)
         watch_requests(result)
@@ -102,6 +121,30 @@ class Gate:
         journal.finish_attempt(attempt, replace(result, volume=Decimal(0)))
         self._log(leg, result)
         return result
+
+    def protect(self, leg: LegRecord, protection: Protection, *, needed: Needed) -> SendResult:
+        """Journal and set the stop and target of the position that is the leg's ticket.
+
+        Doubt about the symbol does not hold it up: setting the same stop twice does no harm.
+        """
+        if connection.in_atomic_block:
+            raise RuntimeError("no transaction may be open while a broker is asked to trade")
+        terms = Terms(needed=needed, plan_price=Decimal(0))
+        with sending_lock(needed):
+            # A stop can be widened, so that a terminal takes no change of one for a reduction.
+            permit = replace(self._permit(leg, terms), reduce=False)
+            request = {"call": "protect", "ticket": leg.ticket, **levels_as_json(protection.stop, protection.target)}
+            attempt = journal.begin_attempt(leg, request=request, verdicts=(), fence=permit.fence)
+            result = self.broker.protect(protection, permit)
+        journal.finish_attempt(attempt, replace(result, volume=Decimal(0)))
+        self._log(leg, result)
+        return result
+
+    def _with_levels(self, order: OrderTicket | Reduction, terms: Terms) -> OrderTicket | Reduction:
+        """Let stop and target ride on an entry where the venue takes them there."""
+        if isinstance(order, Reduction) or terms.stop is None or not self.broker.capabilities.stops_with_entry:
+            return order
+        return replace(order, stop=terms.stop, target=terms.target)
 
     def _hand_over(self, order: OrderTicket | Reduction, permit: Permit) -> SendResult:
         if isinstance(order, Reduction):
@@ -127,6 +170,9 @@ class Gate:
             reduces=leg.reduces,
             ticket=leg.ticket,
             emergency=terms.needed is Needed.KILL,
+            worst_loss=_loss_at_stop(leg, terms, reads),
+            family=leg.intent.family,
+            stop=terms.stop,
         )
         verdicts = evaluate(request, self._context(leg, terms, reads))
         require_allowed(verdicts)
@@ -134,7 +180,7 @@ class Gate:
 
     def _context(self, leg: LegRecord, terms: Terms, reads: VenueReads) -> RiskContext:
         limits, now = current_limits(), clock.market_now()
-        newest_closed = floor_hour(now) - HOUR
+        newest_closed = newest_closed_bar(now, terms.interval)
         return RiskContext(
             limits=limits,
             account=reads.account,
@@ -152,7 +198,14 @@ class Gate:
             budgets=loss_budgets(self.account, limits, now, balance=reads.account.balance),
             market_at=now,
             quiet_hours=current_quiet_hours(),
+            standing=self._standing(leg, reads, now),
         )
+
+    def _standing(self, leg: LegRecord, reads: VenueReads, now: datetime) -> SetupStanding | None:
+        """Return how the bot stands, for an entry of its own."""
+        if leg.reduces or leg.intent.family != Family.SETUP:
+            return None
+        return read_standing(leg.intent, snapshot=reads.account, positions=reads.positions, now=now)
 
     def _permit(self, leg: LegRecord, terms: Terms) -> Permit:
         """Look at the state last, after the stamp that bounds how long the send may take from now."""
@@ -223,12 +276,13 @@ def _order(leg: LegRecord, reads: VenueReads, *, reprices: int) -> OrderTicket |
     return Reduction(position=position, volume=left, magic=leg.intent.magic, comment=comment, reprices=reprices)
 
 
-def _as_json(order: OrderTicket | Reduction) -> dict[str, Any]:
-    """Return an order as the journal keeps it."""
-    kind = "reduce" if isinstance(order, Reduction) else "submit"
-    position = {"ticket": order.position.ticket} if isinstance(order, Reduction) else {}
-    symbol = order.position.symbol if isinstance(order, Reduction) else order.symbol
-    return {"call": kind, "symbol": symbol, "volume": str(order.volume), "magic": order.magic, **position}
+def _loss_at_stop(leg: LegRecord, terms: Terms, reads: VenueReads) -> Decimal:
+    """Return what an entry loses at its stop from the price of now, in account currency; 0 without a stop."""
+    if leg.reduces or terms.stop is None:
+        return Decimal(0)
+    side, unit = Side(leg.side), contract_value(reads.spec, Decimal(1), terms.rate)
+    price = reads.quote.price_for(side)
+    return loss_at(side, leg.volume, price=price, stop=terms.stop, unit=unit, costs=terms.costs)
 
 
 def request_counts(now: datetime) -> RequestCounts:

@@ -32,8 +32,8 @@ class Cause:
     """What an intent is for: the same cause never trades twice."""
 
     family: str  # rebalance or setup
-    kind: str  # session, manual, kill or person
-    id: str  # slot, command's uuid, or kill, ticket and round
+    kind: str  # session, manual, setup, naked, cancel, kill or person
+    id: str  # slot, command's uuid, setup and step, or kill, ticket and round
 
 
 def open_intent(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from django.db import transaction
 from django.db.models import Case, F, Sum, When
 
 from execution.brokers.magic import Family, decode_magic, is_ours
-from execution.models import Account, FillRecord, Intent
+from execution.errors import RiskRefusedError
+from execution.models import Account, FillRecord, Intent, SymbolOwner
 from execution.planning.orders import MarginMode, Position, Side
 
 ZERO = Decimal(0)
@@ -99,3 +101,34 @@ def read_ownership(
     booked = booked_lots(account) if mode is MarginMode.NETTING else {}
     given = set(Intent.objects.filter(magic__in={p.magic for p in held}).values_list("magic", flat=True))
     return tell_apart(held, mode=mode, booked=booked, given=given, family=family)
+
+
+def claim_symbol(account: Account, symbol: str, family: str, read_positions: Callable[[], Iterable[Position]]) -> None:
+    """Make a family the owner of a symbol, or refuse; asked again by the owner it changes nothing.
+
+    Another family takes over while the owner holds nothing there and has nothing under way.
+
+    Raises
+    ------
+    RiskRefusedError
+        With the code ``owner:<family>`` of the one that keeps it.
+    """
+    with transaction.atomic():
+        owner, _ = SymbolOwner.objects.get_or_create(account=account, symbol=symbol, defaults={"family": family})
+    if owner.family == family:
+        return
+    is_busy = Intent.objects.open().filter(account=account, symbol=symbol, family=owner.family).exists()
+    if is_busy or any(_is_of(position, symbol, owner.family) for position in read_positions()):
+        raise RiskRefusedError(
+            f"{symbol} belongs to {owner.family} and is not flat; {family} may trade it once it is",
+            codes=[f"owner:{owner.family}"],
+        )
+    moved = SymbolOwner.objects.filter(pk=owner.pk, family=owner.family).update(family=family)
+    if not moved:
+        raise RiskRefusedError(f"{symbol} changed its owner at this moment", codes=[f"owner:{owner.family}"])
+
+
+def _is_of(position: Position, symbol: str, family: str) -> bool:
+    """Tell whether a position of a symbol bears a family's magic."""
+    magic = decode_magic(position.magic)
+    return position.symbol == symbol and magic is not None and magic.family == family

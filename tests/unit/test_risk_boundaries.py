@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,17 @@ import pytest
 from execution.planning.orders import MarginMode
 from execution.safety.risk import RULES, Exposure, Limits, LossBudget, LossKind, ReadAges, RequestCounts, evaluate
 from execution.safety.risk.hours import QuietHours
-from tests.execution_builders import D, make_account, make_budgets, make_context, make_quote, make_request, make_spec
+from tests.bot_builders import make_standing
+from tests.execution_builders import (
+    NOON,
+    D,
+    make_account,
+    make_budgets,
+    make_context,
+    make_quote,
+    make_request,
+    make_spec,
+)
 from tests.programme_builders import prague
 
 Case = Callable[[str], tuple[dict[str, Any], dict[str, Any]]]
@@ -33,6 +43,14 @@ def equity_under(kind: LossKind) -> Case:
     others = tuple(b for b in make_budgets(floor="50000") if b.kind is not kind)
     mine = LossBudget(kind=kind, start=D(100_000), floor=D(90_000), soft_line=D("0.8"))
     return lambda equity: ({}, {"account": make_account(equity=equity), "budgets": (*others, mine)})
+
+
+def of_the_bot(request: dict[str, Any] | None = None, **standing: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The bot's entry: 100,000 at the last reset, of which it may lose 2,000 a day; at most three trades."""
+    return {"family": "setup", "stop": D(59_100), **(request or {})}, {
+        "standing": make_standing(**standing),
+        "market_at": NOON,
+    }
 
 
 TABLE: dict[str, tuple[tuple[str, str, str], Case]] = {
@@ -61,6 +79,15 @@ TABLE: dict[str, tuple[tuple[str, str, str], Case]] = {
     "orders_per_day": (("198", "199", "200"), lambda v: ({}, counts(orders_today=int(v)))),
     "requests_per_day": (("1498", "1499", "1500"), lambda v: ({}, counts(requests_today=int(v)))),
     "entry_requests_per_day": (("998", "999", "1000"), lambda v: ({}, counts(requests_today=int(v)))),
+    "risk_per_trade": (("999.99", "1000", "1000.01"), lambda v: ({"worst_loss": D(v)}, {})),
+    "setup_positions": (("1", "2", "3"), lambda v: of_the_bot(n_open=int(v))),
+    "setup_daily_loss": (("-1999.99", "-2000", "-2000.01"), lambda v: of_the_bot(day_result=D(v))),
+    "setup_cooldown": (("-1", "0", "1"), lambda v: of_the_bot(cooldown_until=NOON + timedelta(seconds=int(v)))),
+    "setup_symbol": (
+        ("0", "0", "0.01"),
+        lambda v: ({"family": "setup"}, {"standing": make_standing(), "exposure": Exposure(pending_sell_lots=D(v))}),
+    ),
+    "resting_stop": (("900", "0.01", "0"), lambda v: of_the_bot({"worst_loss": D(v)})),
     "no_crossing": (
         ("0", "0", "0.01"),
         lambda v: ({}, {"account": NETTING, "exposure": Exposure(short_lots=D(v))}),
@@ -71,7 +98,7 @@ TABLE: dict[str, tuple[tuple[str, str, str], Case]] = {
     ),
 }
 # At a loss line is outside: equity has to stay above it.
-AT_IS_OUTSIDE = {"daily_loss", "total_loss", "drawdown", "after_reset"}
+AT_IS_OUTSIDE = {"daily_loss", "total_loss", "drawdown", "after_reset", "setup_daily_loss"}
 # They judge words or a claim, not a number; tests/unit/test_risk_rules.py has their cases.
 WITHOUT_NUMBER = {"account_identity", "symbol_identity", "account_may_trade", "symbol_may_open", "closed_bar"}
 

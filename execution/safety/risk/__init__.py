@@ -11,6 +11,7 @@ from execution.safety.risk.context import (
 )
 from execution.safety.risk.limits import LIMITS, Limits, LimitSpec
 from execution.safety.risk.rules import RULES, evaluate, first_blocker, require_allowed
+from execution.safety.risk.setups import SetupStanding
 from execution.safety.risk.verdict import Rule, Verdict
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "RequestCounts",
     "RiskContext",
     "Rule",
+    "SetupStanding",
     "Verdict",
     "evaluate",
     "first_blocker",

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from execution.brokers.magic import Family
 from execution.planning.invariants import require_finite, require_not_negative
 from execution.planning.orders import AccountSnapshot, Quote, Side, SymbolSpec
 from execution.safety.risk.hours import QuietHours
 from execution.safety.risk.limits import Limits
+
+if TYPE_CHECKING:
+    from execution.safety.risk.setups import SetupStanding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,8 @@ class OrderRequest:
     ticket: int | None = None  # the position that it reduces, on hedging accounts
     emergency: bool = False  # closes of a kill, a naked position or the hard line
     worst_loss: Decimal = Decimal(0)  # account currency lost at the stop; 0 without a stop
+    family: str = Family.REBALANCE
+    stop: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,3 +162,4 @@ class RiskContext:
     budgets: tuple[LossBudget, ...]
     market_at: datetime | None = None
     quiet_hours: tuple[QuietHours, ...] = ()  # in which nothing is opened
+    standing: SetupStanding | None = None  # the bot's, for its own entries

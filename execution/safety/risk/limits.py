@@ -58,6 +58,9 @@ LIMITS: dict[str, LimitSpec] = {
         COUNT, "1000", "0", "1500", "most trade requests in a day before entries stop"
     ),
     "max_requests_per_day": _limit(COUNT, "1500", "0", "1900", "most trade requests in a day; FTMO forbids over 2,000"),
+    "max_risk_per_trade": _limit(
+        FRACTION_OF_EQUITY, "0.01", "0", "0.02", "largest loss of one order at its stop, costs included"
+    ),
     "max_failures_in_a_row": _limit(COUNT, "5", "1", "20", "failed requests in a row that pause"),
     "max_daily_loss": _limit(FRACTION_OF_INITIAL, "0.05", "0", "0.1", "largest loss since the day's first balance"),
     "max_loss": _limit(FRACTION_OF_INITIAL, "0.1", "0", "0.2", "largest loss since the start"),
@@ -86,6 +89,7 @@ class Limits:
     max_orders_per_day: Decimal = LIMITS["max_orders_per_day"].default
     max_entry_requests_per_day: Decimal = LIMITS["max_entry_requests_per_day"].default
     max_requests_per_day: Decimal = LIMITS["max_requests_per_day"].default
+    max_risk_per_trade: Decimal = LIMITS["max_risk_per_trade"].default
     max_failures_in_a_row: Decimal = LIMITS["max_failures_in_a_row"].default
     max_daily_loss: Decimal = LIMITS["max_daily_loss"].default
     max_loss: Decimal = LIMITS["max_loss"].default

@@ -17,6 +17,7 @@ from execution.safety.risk import (
     rates,
     reduction,
     sessions,
+    setups,
 )
 from execution.safety.risk.context import OrderRequest, RiskContext
 from execution.safety.risk.verdict import EXEMPT, UNREADABLE, Answer, Check, Rule, Verdict, refused
@@ -49,6 +50,12 @@ RULES: dict[str, Rule] = {
     "spec_age": _growth(freshness.spec_age, "a fresh specification"),
     "price_collar": _growth(prices.price_collar, "a price near the plan's"),
     "spread_cap": _growth(prices.spread_cap, "a spread worth paying"),
+    "resting_stop": _growth(setups.resting_stop, "a stop that rests at the venue, for the bot's entries"),
+    "risk_per_trade": _growth(setups.risk_per_trade, "what one order loses at its stop"),
+    "setup_symbol": _growth(setups.setup_symbol, "one position a symbol, for the bot"),
+    "setup_positions": _growth(setups.setup_positions, "the bot's open trades"),
+    "setup_daily_loss": _growth(setups.setup_daily_loss, "room left in the bot's loss of the day"),
+    "setup_cooldown": _growth(setups.setup_cooldown, "some bars without entries after a loss of the bot"),
     "no_crossing": _growth(reduction.no_crossing, "no order crosses zero on a netting account"),
     "daily_loss": _growth(losses.daily_loss, "room left in the day's loss"),
     "total_loss": _growth(losses.total_loss, "room left in the loss since the start"),
