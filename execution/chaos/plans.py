@@ -21,8 +21,8 @@ READS = ("account_info", "positions_get", "orders_get", "history_deals_get", "sy
 LOST_REPLIES = (-10002, -10005, -10004, 1, 10012, 10031, 10011)
 
 # Every fault of the default mix with the parameters it is met with. Left out are those that no request of a session
-# meets (M33, M34, M38, M54 want stops or lifetimes) and those that hold the feed for real seconds (B01, B08, B09, B10,
-# B36): they can be asked for by name.
+# meets (M33, M34, M38, M54 want stops or lifetimes, many of B signed requests to Binance) and those that hold the feed
+# for real seconds (B01, B08, B09, B10, B36): they can be asked for by name.
 MIX: dict[str, Sequence[dict[str, Any]]] = {
     "M01": ({},),
     "M02": ({"with": {"seconds": 10.0}},),

@@ -14,6 +14,7 @@ from ops.models import Alert, Run
 from tests.bot_builders import SYMBOL, bot_slot, found_setup, next_bar, scanning, venue_deals, watch_symbol
 from tests.command_line import Ended, manage
 from tests.desk import open_desk
+from tests.docs_shapes import assert_documented
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,8 +36,10 @@ def typed(code: int, *arguments: str) -> Ended:
 def test_the_command_acts_on_the_newest_closed_bar(desk):
     setup = found_setup(desk)
     with scanning(setup):
-        [run] = typed(0, "--once").data["runs"]
+        document = typed(0, "--once").data
 
+    assert_documented("bot_run", document)
+    [run] = document["runs"]
     assert run["slot"] == bot_slot().key
     assert [(row["symbol"], row["verdict"]) for row in run["symbols"]] == [(SYMBOL, "traded")]
     assert [(row["id"], row["approved"]) for row in run["symbols"][0]["setups"]] == [(setup.pk, True)]
@@ -55,8 +58,10 @@ def test_typed_again_it_looks_again_and_enters_nothing_twice(desk):
 
 
 def test_a_dry_run_says_what_it_would_look_at(desk):
-    [run] = typed(0, "--once", "--dry-run").data["runs"]
+    document = typed(0, "--once", "--dry-run").data
 
+    assert_documented("bot_run --dry-run", document)
+    [run] = document["runs"]
     assert (run["slot"], run["symbols"]) == (bot_slot().key, [SYMBOL])
     assert not Run.objects.filter(job="bot").exists()
 

@@ -24,6 +24,7 @@ from ops.audit import SYSTEM
 from ops.clock import SystemClock
 from ops.models import Alert, Run
 from strategies import lifecycle, promotion, registry
+from tests.docs_shapes import assert_documented
 from tests.fits_builders import run_command
 from tests.setup_builders import (
     BAR,
@@ -156,6 +157,7 @@ def test_the_command_scans_a_range_and_stores_nothing(bot):
     )  # fmt: skip
     assert code == 0
     assert document["schema"] == "setup_scan/1"
+    assert_documented("setup_scan", document["data"])
     assert document["data"]["setups"][0]["reasons"]
     assert not Setup.objects.exists()
 
@@ -372,6 +374,7 @@ def test_setups_are_followed_by_the_schedule(bot, monkeypatch):
 def test_the_backtest_command_reports_both_and_keeps_a_row(bot):
     code, document, _ = run_command("setup_backtest", "--symbol", "ETHUSDT", "--days", "16")
     data = document["data"]
+    assert_documented("setup_backtest", data)
     assert code == 0
     names = {"trades", "win_rate", "avg_win", "avg_loss", "profit_factor", "sharpe", "max_drawdown", "total_return"}
     assert names <= data["with_filter"].keys()

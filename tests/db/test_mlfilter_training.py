@@ -21,6 +21,7 @@ from ops.clock import SystemClock
 from strategies import lifecycle, promotion, registry, shadowing
 from strategies.manifests import ModelRefusedError, ModelStaleError
 from strategies.models import FittedModel
+from tests.docs_shapes import assert_documented
 from tests.fits_builders import run_command
 from tests.setup_builders import make_bot, make_settings, quarter_hours, store_klines, train_one
 
@@ -246,6 +247,7 @@ def test_the_command_trains_and_says_what_it_found():
     make_bot()
     code, document, _ = run_command("setup_train", "--symbol", "ETHUSDT")
     (model,) = document["data"]["models"]
+    assert_documented("setup_train", document["data"])
     assert code == 0
     assert (document["schema"], model["symbol"], model["status"]) == ("setup_train/1", "ETHUSD", "candidate")
     assert {"auc", "base_rate", "brier", "log_loss", "curve", "importance", "everything"} <= model["report"].keys()

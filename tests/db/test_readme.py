@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
@@ -22,16 +21,16 @@ from strategies.models import Backtest, FittedModel
 from tests.alert_receiver import listening, told_to
 from tests.bars_builders import make_bars
 from tests.desk import open_desk
-from tests.docs_reader import DOCS, codes, subsections
+from tests.docs_shapes import COMMANDS, Shape, assert_documented, assert_shape, documented, shape_of
 from tests.fits_builders import plan_row, run_command
 from tests.programme_builders import make_programme
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("documented commands"), pytest.mark.slow]
 
-COMMANDS = subsections(DOCS / "commands.md")
 LASTING = {"up", "sentinel", "notifier"}  # they serve until they are stopped
-# They want a day of sessions, minutes, a process: test_backtest_replay, test_benchmarks and test_chaos_run type them.
-ELSEWHERE = {"backtest_receipt", "bench", "chaos_run"}
+# They want a day of sessions, minutes, a process, a filter: test_backtest_replay, test_benchmarks, test_chaos_run,
+# test_mlfilter_setups, test_mlfilter_training and test_bot_commands type them.
+ELSEWHERE = {"backtest_receipt", "bench", "chaos_run", "setup_train", "setup_scan", "setup_backtest", "bot_run"}
 # Every line is typed on the same desk, in this order, and has to end so.
 TYPED = [
     ("status", 0),
@@ -118,7 +117,6 @@ TYPED = [
     ("demo_clear --dry-run", 0),
     ("demo_clear --no-input", 2),
 ]
-Shape = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,55 +172,6 @@ def _bar_file(folder: Path) -> Path:
     return folder / "bars.csv"
 
 
-def documented(command: str, label: str) -> dict[str, str]:
-    """Return a command's lines that begin with a label, by what stands between label and colon."""
-    found = re.findall(rf"^- {label}(.*?): (.*)$", COMMANDS[command], re.MULTILINE)
-    return {condition.removeprefix(" with ").strip("`"): text for condition, text in found}
-
-
-def shape_of(text: str) -> Shape:
-    """Return ``a, b: [{c, d}]`` as ``{"a": None, "b": {"c": None, "d": None}}``; a final ``…`` stays a name."""
-    tokens = re.findall(r"\w+|…|[{},:\[\]]", text)
-
-    def fields() -> Shape:
-        shape: Shape = {}
-        while tokens and tokens[0] != "}":
-            name = tokens.pop(0)
-            shape[name] = None
-            if tokens and tokens[0] == ":":
-                tokens.pop(0)
-                shape[name] = value()
-            if tokens and tokens[0] == ",":
-                tokens.pop(0)
-        return shape
-
-    def value() -> Shape:
-        depth = 0
-        while tokens[0] == "[":
-            tokens.pop(0)
-            depth += 1
-        assert tokens.pop(0) == "{", text
-        shape = fields()
-        assert [tokens.pop(0) for _ in range(1 + depth)] == ["}", *["]"] * depth], text
-        return shape
-
-    return fields()
-
-
-def assert_shape(shape: Shape, value: Any, where: str) -> None:
-    """Check the names of a document's fields, as deep as the docs go."""
-    if value == []:
-        return
-    value = value[0] if isinstance(value, list) else value
-    assert isinstance(value, dict), f"{where} has no fields to compare: {value!r}"
-    named = set(shape) - {"…"}
-    assert named <= set(value), where
-    assert named == set(value) or "…" in shape, where
-    for name, inner in shape.items():
-        if inner is not None:
-            assert_shape(inner, value[name], f"{where}.{name}")
-
-
 def legs_are_there(said: list[Said]) -> bool:
     return any(one.data["symbols"][0]["legs"] for one in said if one.line == "trade_session --now" and one.data)
 
@@ -233,8 +182,7 @@ def test_a_document_has_the_fields_that_the_docs_say(command, said):
     runs = [one for one in said if one.line.split()[0] == command and one.data]
     assert bool(runs) == bool(shapes), f"{command} was typed {len(runs)} times, the docs have {len(shapes)} shapes"
     for one in runs:
-        condition = next((name for name in shapes if name and name in one.line.split()), "")
-        assert_shape(shape_of(codes(shapes[condition])[0]), one.data, one.line)
+        assert_documented(one.line, one.data)
 
 
 def test_a_session_of_the_small_desk_sends_something(said):
