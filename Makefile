@@ -15,8 +15,9 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(if $(CI),not processes,not processes and not slow) and not deep" $(ARGS)
 	$(if $(CI),$(MAKE) test-processes)
 
+# Only the files that hold some are read: to collect all others takes half a minute.
 test-processes: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "processes and not deep" $(ARGS)
+	$(BIN)/python -m pytest -m "processes and not deep" $(ARGS) $$(grep -rl --include='test_*.py' mark.processes tests)
 
 test-all:
 	$(MAKE) test CI=true

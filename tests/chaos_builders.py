@@ -48,7 +48,7 @@ def held(volume: str, *, side: int = BUY, ticket: int = 501, magic: int = OPENED
 
 
 def request(number: int, at_ms: int, volume: str, *, side: int = BUY, magic: int = OPENED, **more) -> Request:
-    values = {"price": "90000", "answered": D(volume) if volume[0].isdigit() else D(0), "deal": 200 + number}
+    values = {"price": "90000", "answered": D(volume) if volume[:1].isdigit() else D(0), "deal": 200 + number}
     values |= {"market_ms": at_ms, "books": books(), "last_deal": 200 + number - 1, "symbol": NAME, "action": DEAL}
     return Request(number=number, at_ms=at_ms, side=side, volume=volume, magic=magic, **(values | more))
 

@@ -45,13 +45,18 @@ def _off_target(facts: Facts, symbol: str, decision: Decision | None) -> str:
     if facts.kills and facts.kills[-1].rearmed_ms is None:
         return f"killed, and {held} lots are held" if held else ""
     if decision is None:
-        return f"{held} lots are held, and nothing was ever decided" if held else ""
+        return f"{held} lots are held, and nothing was ever decided" if held and not _is_the_bots(facts, symbol) else ""
     if decision.verdict not in GOOD:
         named = decision.blocker and not any(words in decision.blocker for words in UNFINISHED)
         return "" if named else f"{decision.verdict} without a reason to halt: {decision.blocker!r}"
     if symbol in facts.resting:
         return "an order of ours still rests"
     return "" if held == decision.target else f"{held} lots are held, the target is {decision.target}"
+
+
+def _is_the_bots(facts: Facts, symbol: str) -> bool:
+    """Return whether all that we ever dealt in a symbol was the bot's, which has no target there."""
+    return all(is_the_bots(d.magic) for d in facts.deals if d.symbol == symbol and is_ours(d.magic) and d.entry == 0)
 
 
 def the_bots_are_protected(facts: Facts) -> Iterator[Violation]:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 BUY, SELL = 0, 1
 ENTRY_IN, ENTRY_OUT, ENTRY_IN_OUT = 0, 1, 2
-DEAL, REMOVE = 1, 8  # actions of a trade request
+DEAL, PROTECT, REMOVE = 1, 6, 8  # actions of a trade request
 BY_PROGRAM = 3  # a deal's reason; what the server closes bears its position's magic, and another reason
 OUR_PREFIX, PREFIX_AT_BIT = 0xB7D, 41  # of magic numbers: read here anew, not asked of the executor
 BOT, FAMILY_AT_BIT, FAMILIES = 2, 36, 32
@@ -127,6 +127,13 @@ class Request:
     market_ms: int = 0  # when it came, on the market's clock
     books: Books = field(default_factory=Books)
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """By what it is found in the journal: the order that it takes back, the position it protects, or its magic."""
+        if self.action == REMOVE:
+            return "order", self.order_ticket
+        return ("position", self.position) if self.action == PROTECT else ("magic", self.magic)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -163,8 +170,16 @@ class Attempt:
     reduces: bool
     fence: int = 0
     order_ticket: int = 0  # that a cancellation takes back
+    protects: int = 0  # the ticket whose stop it sets
     replied_ms: int | None = None
     resolved_ms: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a request of it shows: see ``Request.key``."""
+        if self.order_ticket:
+            return "order", self.order_ticket
+        return ("position", self.protects) if self.protects else ("magic", self.magic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +272,8 @@ class Facts:
 
     @cached_property
     def attempts_by_key(self) -> Mapping[tuple[str, int], list[Attempt]]:
-        """Attempts by what a request shows of them: the order that it takes back, or its magic."""
+        """Attempts by what a request shows of them: the order that it takes back, what it protects, or its magic."""
         found: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
         for attempt in self.attempts:
-            key = ("order", attempt.order_ticket) if attempt.order_ticket else ("magic", attempt.magic)
-            found[key].append(attempt)
+            found[attempt.key].append(attempt)
         return found

@@ -155,7 +155,7 @@ def _intents() -> Iterator[f.Intent]:
 def _attempts(time_line: TimeLine) -> Iterator[f.Attempt]:
     on_market = time_line is TimeLine.MARKET
     for attempt in Attempt.objects.select_related("leg__intent").order_by("id"):
-        is_cancel = attempt.request.get("call") == "cancel"
+        call, ticket = attempt.request.get("call"), attempt.leg.ticket or 0
         sent = attempt.market_at if on_market and attempt.market_at else attempt.sent_at
         yield f.Attempt(
             number=attempt.pk,
@@ -166,7 +166,8 @@ def _attempts(time_line: TimeLine) -> Iterator[f.Attempt]:
             side=f.BUY if attempt.leg.side == "buy" else f.SELL,
             reduces=attempt.leg.reduces,
             fence=attempt.fence,
-            order_ticket=(attempt.leg.ticket or 0) if is_cancel else 0,
+            order_ticket=ticket if call == "cancel" else 0,
+            protects=ticket if call == "protect" else 0,
             replied_ms=_ms(attempt.replied_at),
             resolved_ms=_ms(attempt.resolved_at),
         )

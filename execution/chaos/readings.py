@@ -97,15 +97,14 @@ def is_full_close(request: Request) -> bool:
 
 
 def intent_of(facts: Facts, request: Request) -> Intent | None:
-    """Return the intent of a request, by its magic or, of a cancellation, by what it takes back."""
+    """Return the intent of a request, by its magic or, of one that has none of its own, by its attempt's."""
     attempt = attempt_of(facts, request)
-    return facts.intents.get(attempt.magic if attempt and request.action == REMOVE else request.magic)
+    return facts.intents.get(attempt.magic if attempt and request.action != DEAL else request.magic)
 
 
 def attempts_for(facts: Facts, request: Request) -> Iterator[Attempt]:
     """Yield what the journal had written down of such a request by the time it came."""
-    key = ("order", request.order_ticket) if request.action == REMOVE else ("magic", request.magic)
-    return (a for a in facts.attempts_by_key.get(key, ()) if a.at_ms <= request.at_ms)
+    return (a for a in facts.attempts_by_key.get(request.key, ()) if a.at_ms <= request.at_ms)
 
 
 def attempt_of(facts: Facts, request: Request) -> Attempt | None:

@@ -6,7 +6,20 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from decimal import Decimal
 
-from execution.chaos.facts import DEAL, ENTRY_IN_OUT, REMOVE, ZERO, Deal, Facts, Request, Violation, is_ours, iso
+from execution.chaos.facts import (
+    DEAL,
+    ENTRY_IN_OUT,
+    PROTECT,
+    REMOVE,
+    ZERO,
+    Deal,
+    Facts,
+    Request,
+    Violation,
+    is_ours,
+    is_the_bots,
+    iso,
+)
 from execution.chaos.readings import (
     HORIZON_MS,
     NOT_AFTER_MS,
@@ -67,7 +80,8 @@ def state_is_kept(facts: Facts) -> Iterator[Violation]:
 
 def _states(facts: Facts, request: Request, *, sent_ms: int) -> frozenset[str]:
     """Return the states that hold for a request; one that was sent before a change may still arrive soon after it."""
-    scopes = {"system", f"symbol:{request.symbol}", "family:rebalance"}
+    family = "setup" if is_the_bots(request.magic) else "rebalance"
+    scopes = {"system", f"symbol:{request.symbol}", f"family:{family}"}
     newest: dict[str, str] = {}
     for change in facts.changes:
         in_flight = sent_ms <= change.at_ms and request.at_ms <= change.at_ms + NOT_AFTER_MS
@@ -85,9 +99,9 @@ def _is_of_a_kill(facts: Facts, request: Request) -> bool:
 
 def everything_is_journalled_first(facts: Facts) -> Iterator[Violation]:
     """3: the k-th request under a magic has at least k attempts that were written down before it."""
-    came: Counter[tuple[int, int]] = Counter()
+    came: Counter[tuple[str, int]] = Counter()
     for request in facts.requests:
-        key = (request.action, request.order_ticket if request.action == REMOVE else request.magic)
+        key = request.key
         came[key] += 1
         written = sum(1 for _ in attempts_for(facts, request))
         if written < came[key]:
@@ -169,7 +183,7 @@ def _pending(facts: Facts, request: Request) -> dict[tuple[str, int], Decimal]:
 def volumes_are_tradable(facts: Facts) -> Iterator[Violation]:
     """8: no NaN, no infinity, nothing at or below zero, nothing off the grid."""
     for request in facts.requests:
-        if request.action == REMOVE:
+        if request.action in (PROTECT, REMOVE):
             continue
         lots, grid = lots_of(request), request.books.grid
         if lots is None or lots <= 0:

@@ -102,7 +102,7 @@ def equity_at_slots(fills: pd.DataFrame, bars, early) -> list[float]:
     return equity
 
 
-@pytest.mark.parametrize("margin_mode", ["hedging", "netting"])
+@pytest.mark.parametrize("margin_mode", [pytest.param("hedging", marks=pytest.mark.deep), "netting"])
 def test_the_fast_engine_and_the_replay_agree_to_a_millionth_of_the_capital(desk, margin_mode):
     desk.step(END + HOUR - START)
     assert not update_all_data().failures

@@ -114,7 +114,7 @@ reads = st.tuples(st.none() | st.integers(1, 9), moments)
 class BlocksAreRows(TestCase):
     """Every example in a transaction of its own."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(st.lists(st.tuples(steps, reads), min_size=1, max_size=9))
     def test_a_read_through_blocks_is_a_read_of_the_rows(self, history):
         Symbol.objects.bulk_create(

@@ -127,7 +127,7 @@ def traded_beyond_intent(desk: RunningDesk) -> list[str]:
         wanted[row["magic"], bool(row["reduces"])].append(Decimal(str(row["volume"])))
     done: dict[tuple[int, bool], list[Decimal]] = defaultdict(list)
     for deal in desk.venue.deals():
-        if is_ours(deal.magic):
+        if is_ours(deal.magic) and deal.by_program:
             done[deal.magic, deal.entry != ENTRY_IN].append(abs(deal.lots))
     return [
         f"magic {key[0]} {'closed' if key[1] else 'opened'} {lots}, its legs are {wanted.get(key, [])}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ENTRY_IN, ENTRY_OUT = 0, 1
 BUY = 0  # POSITION_TYPE_BUY, DEAL_TYPE_BUY
+BY_PROGRAM = 3  # DEAL_REASON_EXPERT
 OUR_PREFIX, PREFIX_AT_BIT = 0xB7D, 41  # of the magic numbers: the only mark of ours at a venue
 
 
@@ -26,6 +27,7 @@ class Deal:
     lots: Decimal  # signed: what it adds to the position
     price: float
     time_ms: int
+    by_program: bool  # what a stop or a target closes bears the entry's magic, and another reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Venue:
 
     def deals(self) -> list[Deal]:
         """Return every execution; movements of money have no symbol."""
-        query = "SELECT ticket, symbol, type, entry, magic, position_id, volume, price, time_ms FROM deals ORDER BY 1"
+        query = "SELECT ticket, symbol, type, entry, magic, position_id, volume, price, time_ms, reason FROM deals"
         return [
             Deal(
                 ticket=ticket,
@@ -61,8 +63,11 @@ class Venue:
                 lots=_signed(kind, volume),
                 price=price,
                 time_ms=time_ms,
+                by_program=reason == BY_PROGRAM,
             )
-            for ticket, symbol, kind, entry, magic, position_id, volume, price, time_ms in self._rows(query)
+            for ticket, symbol, kind, entry, magic, position_id, volume, price, time_ms, reason in self._rows(
+                f"{query} ORDER BY ticket"
+            )
             if symbol
         ]
 

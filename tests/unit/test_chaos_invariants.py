@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from execution.chaos.facts import BUY, REMOVE, SELL, Caps, Facts, Kill, Repeat
+from execution.chaos.facts import BUY, PROTECT, REMOVE, SELL, Caps, Facts, Kill, Repeat
 from execution.chaos.judge import INVARIANTS, judge_facts
 from execution.chaos.readings import our_lots
 from tests.chaos_builders import (
@@ -131,6 +131,22 @@ def test_the_smallest_breach_is_found(invariant, facts):
 
 def test_every_invariant_is_judged():
     assert set(INVARIANTS) == set(range(1, 17))
+
+
+def test_a_stop_that_is_set_again_needs_its_line_in_the_journal_and_no_volume():
+    setting = request(3, SLOT + HOUR + MINUTE, "", magic=0, action=PROTECT, position=501)
+    course = lawful(requests=(*lawful().requests, setting))
+    written = attempt(3, SLOT + HOUR + MINUTE, "0.05", magic=BOTS, protects=501)
+    assert {v.invariant for v in judge_facts(course)} == {3}
+    assert judge_facts(replace(course, attempts=(*course.attempts, written))) == []
+
+
+def test_a_symbol_of_the_bots_has_no_target_to_be_at():
+    entry = replace(lawful().deals[0], symbol=OTHER, magic=BOTS, ticket=203, position_id=601)
+    course = lawful(deals=(*lawful().deals, entry))
+    assert list(INVARIANTS[6](course)) == []
+    of_a_session = replace(course, deals=(*lawful().deals, replace(entry, magic=OURS)))
+    assert [v.invariant for v in INVARIANTS[6](of_a_session)] == [6]
 
 
 def test_an_entry_of_the_bots_with_both_levels_is_lawful():
