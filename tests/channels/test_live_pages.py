@@ -18,7 +18,7 @@ from tests.pages_reader import assert_says_no_nonsense
 from tradingsite.live.consumer import NOT_LOGGED_IN
 from tradingsite.wiring import PANELS
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio, pytest.mark.slow]
 
 GARBAGE = (
     "not json",

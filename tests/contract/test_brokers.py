@@ -30,6 +30,8 @@ from tests.broker_conformance import (
     ticket,
 )
 
+pytestmark = pytest.mark.slow
+
 READS = {
     "account": lambda desk: desk.broker.account(),
     "spec": lambda desk: desk.broker.spec(desk.symbol),

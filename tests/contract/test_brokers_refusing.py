@@ -13,6 +13,8 @@ from execution.planning.orders import Position, Side
 from execution.safety.outcomes import Outcome
 from tests.broker_conformance import MAGIC, entered, held, level, permit, ready, state, ticket
 
+pytestmark = pytest.mark.slow
+
 WRITES = ("submit", "reduce", "protect", "cancel")
 ADDING = ("submit", "protect")  # what the latch keeps out
 

@@ -12,6 +12,8 @@ from simulator.faults import FaultPlan, Rule, switch_on
 from simulator.market import Market
 from tests.exchange_clients import World, exchange_world, small_market
 
+pytestmark = pytest.mark.slow
+
 SPOT, FUTURES = "BTC/USDT", "BTC/USDT:USDT"
 
 

@@ -13,6 +13,8 @@ from mlfilter.recognizers import RECOGNIZERS
 from mlfilter.recognizers.recognizer import MLPatternRecognizer, build_classifier
 from tests.recognizer_builders import Setups
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def trained(key: str) -> MLPatternRecognizer:

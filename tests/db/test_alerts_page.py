@@ -23,7 +23,7 @@ from tradingsite.health import telling
 from tradingsite.health.finding import State
 from tradingsite.live.panels import panel_messages
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 CRITICAL = Alert.Level.CRITICAL
 NOWHERE = "json://127.0.0.1:1/"
 

@@ -14,6 +14,8 @@ from tests.command_line import manage
 from tests.desk import START, run_slot
 from tests.fitted_desk import SYMBOLS, fitted_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory, django_db_setup, django_db_blocker):

@@ -21,6 +21,8 @@ from strategies.models import FittedModel
 from tests.command_line import manage
 from tests.fitted_desk import SYMBOLS, fitted_database
 
+pytestmark = pytest.mark.slow
+
 BAD, *HEALTHY = SYMBOLS
 
 

@@ -18,6 +18,8 @@ from tests.command_line import manage
 from tests.fitted_desk import SYMBOLS, fitted_database
 from tests.terminal_server import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory, django_db_setup, django_db_blocker):

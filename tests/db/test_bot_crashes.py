@@ -48,8 +48,8 @@ def points(*steps: str) -> list[str]:
 
 
 def mostly_deep(cases: list[tuple[str, int]]) -> list[object]:
-    """Return the cases, three of four marked as deep: CI tries every fourth, `make deep` the rest."""
-    return [case if i % 4 == 0 else pytest.param(case, marks=pytest.mark.deep) for i, case in enumerate(cases)]
+    """Return the cases, five of six marked as deep: CI tries every sixth, `make deep` the rest."""
+    return [case if i % 6 == 0 else pytest.param(case, marks=pytest.mark.deep) for i, case in enumerate(cases)]
 
 
 COMMITS = [(f"{moment} a commit", nth) for nth in range(1, N_COMMITS + 1) for moment in ("before", "after")]

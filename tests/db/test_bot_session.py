@@ -36,7 +36,7 @@ from tests.bot_builders import (
 )
 from tests.desk import open_desk
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 MIDNIGHT = datetime(2026, 1, 5, 23, tzinfo=UTC)  # in Prague: losses are counted anew
 
 

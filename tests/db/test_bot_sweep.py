@@ -35,7 +35,7 @@ from tests.bot_builders import (
 from tests.desk import Desk, open_desk
 from tests.executor_builders import resting_order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ops.models import Alert, AuditEntry
 from simulator.faults import FaultPlan, Rule, switch_off, switch_on
 from tests.desk import Desk, open_desk
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 REJECT, REQUOTE, ALGO_OFF, DISABLED, CLOSE_ONLY, TOO_MANY = 10006, 10004, 10027, 10017, 10044, 10024
 ANNA = Actor(name="anna", source=AuditEntry.Source.COMMAND)
 N = 5

@@ -29,7 +29,7 @@ from tradingsite.doctor import CHECKS, Check, examine
 from tradingsite.health import machine, packages
 from tradingsite.health.finding import State
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

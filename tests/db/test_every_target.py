@@ -19,7 +19,7 @@ from ops import clock
 from simulator import control, metatrader5
 from tests.desk import Desk, open_desk
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 TARGETS = int(os.environ.get("TARGETS", "120"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "BNBUSD", "ADAUSD")

@@ -46,7 +46,7 @@ class MovingClock(SteppedClock):
         control.step(self.market_now() + timedelta(seconds=seconds if seconds > 1 else TICK_S))
 
 
-@pytest.fixture(params=["hedging", "netting"])
+@pytest.fixture(params=["hedging", pytest.param("netting", marks=pytest.mark.deep)])
 def desk(request, fitted, tmp_path) -> Iterator[Desk]:
     with fitted.opened(tmp_path, margin_mode=request.param) as opened:
         Symbol.objects.exclude(name=NAME).update(is_traded=False)

@@ -32,7 +32,7 @@ from strategies.versions import Activate
 from tests.bars_builders import make_bars
 from tests.fits_builders import EMA, SMALL, make_symbol, plan_row, store_bars
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 ANNA = Actor(name="anna", source=AuditEntry.Source.PAGE)
 
 

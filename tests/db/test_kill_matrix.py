@@ -28,6 +28,8 @@ from simulator import metatrader5 as mt5
 from tests.command_line import manage
 from tests.fitted_desk import fitted_database
 
+pytestmark = pytest.mark.slow
+
 OURS = encode_magic(Family.REBALANCE, 123_456)
 LOTS = {"BTCUSD": "0.06", "ETHUSD": "-0.50", "BNBUSD": "2.00", "SOLUSD": "-3.00", "ADAUSD": "400"}
 

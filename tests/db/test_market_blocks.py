@@ -25,7 +25,7 @@ from ops import clock
 from tests.market_blocks_builders import assert_reads_are_rows, empty_blocks, joined_by_hand, rows_by_hand
 from tests.market_builders import HOUR_MS, StoppedClock, change, make_raw, ms
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SPAN = BLOCK_MS["1h"]
 START = ms("2025-01-01T00:00") // SPAN * SPAN

@@ -16,7 +16,7 @@ from market.tables import KLINES, RATES
 from ops import clock
 from tests.market_builders import HOUR_MS, MONDAY, StoppedClock, make_raw
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ from tests.setup_builders import (
     train_one,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from tests.docs_shapes import assert_documented
 from tests.fits_builders import run_command
 from tests.setup_builders import make_bot, make_settings, quarter_hours, store_klines, train_one
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from tests.desk import open_desk
 from tests.pages_reader import PLAIN_SITE
 from tests.people import client_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 CRITICAL = Alert.Level.CRITICAL
 Status = AlertDelivery.Status
 TOKEN = "hunter2-SECRET-token"

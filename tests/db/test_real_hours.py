@@ -41,10 +41,12 @@ SHOWN_TWICE = datetime(2025, 11, 2, 5, tzinfo=UTC)
 
 COURSES = [
     # A group each: a course is run once, by one of the workers that share the tests.
-    pytest.param(course, id=course.margin_mode, marks=pytest.mark.xdist_group(f"real hours {course.margin_mode}"))
-    for course in (
-        Course("hedging", n_slots=48, sizing_capital=10_000, future_is_stored=False),
-        Course("netting", n_slots=12, sizing_capital=90_000, future_is_stored=True),
+    pytest.param(
+        course, id=course.margin_mode, marks=[pytest.mark.xdist_group(f"real hours {course.margin_mode}"), *deep]
+    )
+    for course, deep in (
+        (Course("hedging", n_slots=48, sizing_capital=10_000, future_is_stored=False), [pytest.mark.deep]),
+        (Course("netting", n_slots=12, sizing_capital=90_000, future_is_stored=True), []),
     )
 ]
 

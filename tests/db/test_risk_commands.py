@@ -22,7 +22,7 @@ from tests.command_line import Ended, manage
 from tests.desk import START, open_desk
 from tests.programme_builders import make_programme, one_step, two_step
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 MIDNIGHT = START.replace(hour=23)  # in Prague, in winter
 MINUTE = timedelta(minutes=1)
 

@@ -27,6 +27,8 @@ from strategies.models import FittedModel
 from tests.desk import START, run_slot
 from tests.fitted_desk import fitted_database
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory, django_db_setup, django_db_blocker):

@@ -30,6 +30,8 @@ from tests.fitted_desk import SYMBOLS, fitted_database
 from tests.real_course import exact
 from tests.strategies_reference import Reference
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 HISTORY_BARS = 8760
 DERIVED = {"market.SeriesBlock"}  # bars a second time, made whenever somebody reads them

@@ -24,6 +24,8 @@ from tests.desk import START
 from tests.fitted_desk import SYMBOLS, fitted_database
 from tests.real_course import MovingClock
 
+pytestmark = pytest.mark.slow
+
 OURS = sorted(
     name
     for name, app in get_commands().items()

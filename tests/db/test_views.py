@@ -29,7 +29,7 @@ from tradingsite.live.panels import build_panel
 from tradingsite.live.tail import last_seq
 from tradingsite.wiring import PANELS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 real_transactions = pytest.mark.django_db(transaction=True)  # a gate sends nothing from within one
 
 PAGES = ("/", "/portfolio/", "/alerts/", "/kill/", "/rearm/")

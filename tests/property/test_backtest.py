@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from strategies.research.pnl import AMOUNTS, DIMENSIONS, ModelName, decompose, l
 from strategies.research.timeline import build_timeline
 from tests.execution_builders import make_position, make_spec
 from tests.research_builders import LiveAccount, price_bars, timeline_of, wishes
+
+pytestmark = pytest.mark.slow
 
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=25, deadline=None)

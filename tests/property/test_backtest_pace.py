@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from strategies.kernels import equity as curve
 from strategies.research.costs import Costs
 from strategies.research.lots import LotRules, SymbolTerms, kernel_terms
 from tests.research_builders import price_bars, timeline_of, wishes
+
+pytestmark = pytest.mark.slow
 
 SEEDS = st.integers(0, 2**32 - 1)
 few = settings(max_examples=40, deadline=None)

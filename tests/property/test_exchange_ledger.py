@@ -8,12 +8,15 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.binance.rows import ALGO, FUTURES, SPOT, Movement, Order, Trade
 from simulator.exchange_errors import BinanceError
 from tests.exchange_clients import Hand, hand
+
+pytestmark = pytest.mark.slow
 
 SPREAD = 10
 DEPOSIT = Decimal(100_000)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from mlfilter.backtest.plans import make_plan, price_arrays
 from mlfilter.setups import Barriers, Costs
 from mlfilter.sizing import RiskRules
 from tests.ml_bars_builders import wild_bars, wishes
+
+pytestmark = pytest.mark.slow
 
 some = settings(max_examples=40, deadline=None)
 every_cut = settings(max_examples=4, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from mlfilter.backtest.plans import make_plan, price_arrays
 from mlfilter.labels import forward_return, triple_barrier
 from mlfilter.setups import Barriers, Costs
 from tests.ml_bars_builders import wild_bars, wishes
+
+pytestmark = pytest.mark.slow
 
 few = settings(max_examples=25, deadline=None)
 every_cut = settings(max_examples=5, deadline=None)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from execution.planning.adjust import Plan, plan_adjustment, plan_open_after_close
 from execution.planning.orders import MarginMode, Position, Scene, SymbolSpec
 from tests.execution_builders import make_position, make_spec
+
+pytestmark = pytest.mark.slow
 
 STEPS = ("0.01", "0.1", "1", "0.001", "0.03")
 

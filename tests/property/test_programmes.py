@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from execution.safety.risk.objectives import OBJECTIVES, Judged
 from execution.safety.risk.programme import MaxLossKind, Standing, programme_budgets
 from tests.execution_builders import make_account, make_context, make_request
 from tests.programme_builders import INITIAL, one_step, two_step
+
+pytestmark = pytest.mark.slow
 
 PRAGUE = ZoneInfo("Europe/Prague")
 CENT = Decimal("0.01")

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from execution.planning.orders import MarginMode, Side
 from execution.planning.sizing import SizingRules, contract_value, size_target
 from execution.safety.risk import Exposure, Limits, OrderRequest, ReadAges, evaluate
 from tests.execution_builders import make_account, make_context, make_position, make_quote, make_request, make_spec
+
+pytestmark = pytest.mark.slow
 
 numbers = st.decimals(allow_nan=True, allow_infinity=True, places=None) | st.decimals(-10, 10, places=2)
 lots = st.integers(0, 60).map(lambda steps: Decimal(steps) / 100)

@@ -19,6 +19,8 @@ from simulator.ledger import Ledger
 from simulator.market import Market
 from tests.sim_builders import deal, make_world, moment, mt5, pending, shown, stops
 
+pytestmark = pytest.mark.slow
+
 START = moment("2026-01-05T08:00")
 SYMBOLS = ("BTCUSD", "ETHUSD")
 DEPOSIT = Decimal("1600.00")  # small, at 1:30: stop-outs happen

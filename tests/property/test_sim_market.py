@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,6 +17,8 @@ from simulator.hourbars import HOUR_MS, HourBars
 from simulator.market import Market
 from simulator.path import build_paths
 from simulator.symbols import CATALOGUE
+
+pytestmark = pytest.mark.slow
 
 START = 1_700_000_400_000 // HOUR_MS * HOUR_MS
 few = settings(max_examples=80, deadline=None)

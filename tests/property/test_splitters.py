@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
 from strategies.research.errors import SplitError
 from strategies.research.splitters import BlockBootstrap, BlockPermutation, PurgedWalkForward
+
+pytestmark = pytest.mark.slow
 
 few = settings(max_examples=150, deadline=None)
 same = np.testing.assert_array_equal

@@ -22,6 +22,8 @@ from simulator.binance.rows import Order
 from tests.binance_harness import open_binance, options
 from tests.broker_conformance import MAGIC, OTHER_MAGIC, close, entered, held, level, lots, permit, ticket
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 
 

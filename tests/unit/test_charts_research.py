@@ -25,6 +25,8 @@ from strategies.research.returns import Month
 from strategies.research.simulation import LossRules, SimulationPlan, days_of, simulate
 from tests.bars_builders import make_bars
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = "2025-01-01"
 

@@ -14,6 +14,8 @@ from simulator.faults import FAULTS, FaultPlan, Rule, read_log, switch_off, swit
 from simulator.market import Market
 from tests.exchange_clients import Signer, World, exchange_world, small_market
 
+pytestmark = pytest.mark.slow
+
 SPOT_ORDER, FUTURES_ORDER, ALGO_ORDER = "/api/v3/order", "/fapi/v1/order", "/fapi/v1/algoOrder"
 BUY = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
 SELL = BUY | {"side": "SELL"}

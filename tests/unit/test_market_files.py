@@ -18,6 +18,8 @@ from market.intervals import NO_TIME
 from market.quality import check_rows, find_gaps
 from tests.market_builders import HOUR_MS, MONDAY, ms
 
+pytestmark = pytest.mark.slow
+
 VISION = "1735689600000,93576.0,94509.42,93489.03,94401.14,755.9901,1735693199999,71068810.5,93525,421.08,39596777.7,0"
 VISION_US = VISION.replace("1735689600000", "1735689600000000").replace("1735693199999", "1735693199999999")
 VISION_HEADER = (

@@ -21,7 +21,7 @@ from mlfilter.recognizers.trainingset import training_set
 from mlfilter.setups import Direction, ExitReason, TradeOutcome
 from tests.recognizer_builders import BAR, HORIZON, Setups, make_recognizer
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 NS = 1_000_000_000
 
 

@@ -19,6 +19,8 @@ from mlfilter.walkforward import walk_forward
 from tests.recognizer_builders import make_recognizer
 from tests.setup_builders import EASY, quarter_hours
 
+pytestmark = pytest.mark.slow
+
 HORIZON = 8
 TERMS = Terms(thresholds=EASY, barriers=Barriers(stop_pct=0.01, target_pct=0.01, horizon=HORIZON))
 WINDOWS = 3

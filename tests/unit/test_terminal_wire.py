@@ -18,6 +18,8 @@ from market.terminal.errors import TerminalOutcomeUnknownError, TerminalRefusedE
 from tests import terminal_fakes as fake
 from tests.terminal_server import BUY, CLOSE, FAKE, PATIENCE_S, SEEN, Server, send, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch) -> Path:
