@@ -62,8 +62,8 @@ def on_accounts(cases: list[Any], n: int | None = None) -> list[Any]:
 
 
 def mostly_deep(cases: list[Any]) -> list[Any]:
-    """Return the cases with four of five marked as deep: CI tries every fifth, `make deep` the rest."""
-    return [case if i % 5 == 0 else pytest.param(*case, marks=pytest.mark.deep) for i, case in enumerate(cases)]
+    """Return the cases with seven of eight marked as deep: CI tries every eighth, `make deep` the rest."""
+    return [case if i % 8 == 0 else pytest.param(*case, marks=pytest.mark.deep) for i, case in enumerate(cases)]
 
 
 class JumpingClock(VirtualClock):

@@ -162,6 +162,7 @@ def labels(receipt) -> dict[str, int]:
     return {label: count for label, count in receipt.counts.items() if count}
 
 
+@pytest.mark.deep
 def test_a_lived_day_is_replayed_the_same_and_what_is_tampered_with_is_named(desk, monkeypatch):
     Symbol.objects.exclude(name__in=NAMES).update(is_traded=False)
     RebalanceSettings.objects.update(sizing_capital=99_000)

@@ -46,7 +46,7 @@ def desk(fitted, tmp_path):
         yield opened
 
 
-@pytest.fixture(params=["hedging", "netting"])
+@pytest.fixture(params=["hedging", pytest.param("netting", marks=pytest.mark.deep)])
 def either_desk(fitted, tmp_path, request):
     with fitted.opened(tmp_path, margin_mode=request.param) as opened:
         yield opened

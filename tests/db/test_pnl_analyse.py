@@ -230,7 +230,7 @@ def test_the_text_shows_every_table_and_every_chance(desk):
         assert words in text
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_parts_of_a_replay_add_up_to_its_equity(fitted, tmp_path):
     with fitted.opened(tmp_path, margin_mode="hedging", start=START + 10 * HOUR) as desk:
         RebalanceSettings.objects.update_or_create(pk=1, defaults={"sizing_capital": 60_000})

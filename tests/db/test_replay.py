@@ -66,6 +66,7 @@ def symbols() -> list[Symbol]:
     return list(Symbol.objects.traded())
 
 
+@pytest.mark.deep
 def test_what_was_lived_is_replayed_with_the_same_deals_and_nothing_here_changes(lived):
     _, hours = lived
     before = (Decision.objects.count(), Intent.objects.count(), FillRecord.objects.count())
@@ -85,6 +86,7 @@ def test_what_was_lived_is_replayed_with_the_same_deals_and_nothing_here_changes
     assert list((settings.STATE_DIR / "replays").iterdir()) == []
 
 
+@pytest.mark.deep
 def test_without_costs_and_with_held_opens_every_deal_is_at_the_hours_open_and_costs_nothing(lived):
     desk, hours = lived
 

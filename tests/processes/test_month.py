@@ -24,7 +24,7 @@ from tests import recompute_account
 from tests.processes.courses import Came, Course, Lived, Traded, live, prepare, replay
 from tests.real_course import COINS, END, SYMBOLS, Files
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes: month")]
+pytestmark = [pytest.mark.processes, pytest.mark.deep, pytest.mark.xdist_group("processes: month")]
 
 N_SLOTS = int(os.environ.get("MONTH_HOURS", "8"))
 MARGIN_MODES = ("hedging", "netting") if "MONTH_HOURS" in os.environ else ("hedging",)

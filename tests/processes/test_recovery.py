@@ -107,6 +107,7 @@ def test_slots_go_on_after_the_traders_worker_was_killed_while_idle(desk):
     require_back_at_work(desk, killed_mono)
 
 
+@pytest.mark.deep
 def test_an_order_that_outlives_the_trader_is_executed_once_and_found(desk, moved_targets):
     with order_in_the_air(desk) as attempt:
         os.killpg(desk.leader("trader").pid, signal.SIGKILL)
