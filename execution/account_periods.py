@@ -12,6 +12,7 @@ from django.db.models import F, Max, Min
 from execution.errors import ExecutionError
 from execution.models import Account, BrokerState, EquityPoint, FillRecord
 from execution.planning.orders import CashKind
+from execution.trading_venues import MT5
 from ops.errors import ExitCode
 
 MINUTE = timedelta(minutes=1)
@@ -74,7 +75,7 @@ class LivePeriod:
 
 
 def current_live_account() -> Account:
-    """Return the account that was looked at last.
+    """Return MetaTrader 5's account that was looked at last.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def current_live_account() -> Account:
         None was seen yet.
     """
     newest_first = F("broker_state__read_at").desc(nulls_last=True)
-    account = Account.objects.order_by(newest_first, "-pk").first()
+    account = Account.objects.filter(broker=MT5).order_by(newest_first, "-pk").first()
     if account is None:
         raise AccountPeriodError("no account was seen yet: start the desk, or run `manage.py trade_status`")
     return account

@@ -13,10 +13,12 @@ from loguru import logger
 from execution.errors import ExecutionError, KillNotWrittenError, UnknownKillError
 from execution.models import Intent, KillEvent
 from execution.safety import killswitch
-from execution.safety.flatten import flatten_round, in_words, read_book
+from execution.safety.flatten import Book, flatten_round, in_words, read_book
+from execution.safety.killswitch import waiting_venues
 from execution.safety.reconcile import current_account
 from execution.safety.unwritten import close_unwritten
-from execution.wire import the_broker
+from execution.trading_venues import venues_entered
+from execution.venues import named_broker
 from market.terminal.errors import TerminalError
 from ops import clock, heartbeats
 from ops.audit import Actor
@@ -84,13 +86,17 @@ def _begun(pk: int) -> KillEvent:
 def _close_unwritten() -> tuple[bool, str]:
     """Close what is open while the database takes no row; return whether all is closed, and what was found."""
     try:
-        with the_broker(patient=False) as broker:
-            is_flat = close_unwritten(broker)
+        are_flat = [_closed_unwritten(key) for key in venues_entered()]
     except (ExecutionError, TerminalError, DatabaseError, OSError) as error:
         return False, f"not everything is closed ({error}): close by hand in the broker's own terminal"
-    if is_flat:
+    if all(are_flat):
         return True, f"flat, read from the broker at {clock.wall_now():%H:%M:%S} UTC"
     return False, "not everything is closed yet: look at the broker's own terminal"
+
+
+def _closed_unwritten(broker_key: str) -> bool:
+    with named_broker(broker_key, patient=False) as broker:
+        return close_unwritten(broker)
 
 
 def _unfinished(event: KillEvent) -> str:
@@ -101,15 +107,19 @@ def _unfinished(event: KillEvent) -> str:
 
 
 def kill_preview() -> dict[str, Any]:
-    """Return what a kill would cancel, close and leave alone now, read from the broker; nothing is changed."""
-    with the_broker(patient=False) as broker:
-        book = read_book(broker, current_account(broker.account()))
+    """Return what a kill would cancel, close and leave alone now, read from the brokers; nothing is changed."""
+    books = [_read_book(key) for key in venues_entered()]
     return {
         "dry_run": True,
-        "would_cancel": in_words((), book.orders),
-        "would_close": in_words(book.ownership.ours, ()),
-        "foreign": book.left_alone,
+        "would_cancel": [line for book in books for line in in_words((), book.orders)],
+        "would_close": [line for book in books for line in in_words(book.ownership.ours, ())],
+        "foreign": [line for book in books for line in book.left_alone],
     }
+
+
+def _read_book(broker_key: str) -> Book:
+    with named_broker(broker_key, patient=False) as broker:
+        return read_book(broker, current_account(broker.account()))
 
 
 def see_it_through(event: KillEvent | None, *, cause: str) -> None:
@@ -127,15 +137,20 @@ def see_it_through(event: KillEvent | None, *, cause: str) -> None:
 
 
 def _flatten_here(event: KillEvent) -> str:
-    """Close what is open from this process; return what stood in the way, empty when nothing did."""
-    try:
-        with the_broker(patient=False) as broker:
-            flatten_round(broker, current_account(broker.account()), event)
-    except DatabaseError as error:
-        return f"the database could not be written ({error}); {_close_unwritten()[1]}"
-    except (ExecutionError, TerminalError) as error:
-        return str(error)
-    return ""
+    """Close what is open from this process; return what stood in the way, empty when nothing did.
+
+    A venue that does not answer leaves the others.
+    """
+    troubles = []
+    for broker_key in waiting_venues(event):
+        try:
+            with named_broker(broker_key, patient=False) as broker:
+                flatten_round(broker, current_account(broker.account()), event)
+        except DatabaseError as error:
+            return f"the database could not be written ({error}); {_close_unwritten()[1]}"
+        except (ExecutionError, TerminalError) as error:
+            troubles.append(str(error))
+    return "; ".join(troubles)
 
 
 def kill_state(event: KillEvent) -> dict[str, Any]:
@@ -152,6 +167,7 @@ def kill_state(event: KillEvent) -> dict[str, Any]:
         "foreign_untouched": event.n_foreign,
         "foreign": event.log,
         "flat_at": event.flat_at,
+        "waiting_for": [] if event.flat_at else waiting_venues(event),
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 
+from execution.brokers.base import Broker
 from execution.errors import BrokerError, ConfigError, RiskRefusedError
 from execution.limits import current_limits, loss_budgets
 from execution.models import Attempt, ControlRow, KillEvent
@@ -16,7 +18,9 @@ from execution.safety.control import State, armed_file
 from execution.safety.emergency import emergency_log
 from execution.safety.killswitch import ALERT_KEY, last_kill
 from execution.safety.reconcile import Reconciled, current_account, reconcile
+from execution.trading_venues import MT5, venues_in_use
 from execution.venue_fences import unlatch_venues
+from execution.venues import named_broker
 from execution.wire import open_site_terminal, the_broker
 from market.errors import MarketError
 from market.status import data_status
@@ -41,33 +45,53 @@ def arm_phrase() -> str:
 
 
 def arm_checks() -> list[ArmCheck]:
-    """Return every check with its finding; reading the broker is one of them."""
+    """Return every check with its finding; reading each venue is one of them."""
+    venues = [check for key in venues_in_use() for check in _venue_checks(key)]
+    return [*venues, _kill_check(), *_data_checks()]
+
+
+def _venue_checks(broker_key: str) -> list[ArmCheck]:
     try:
-        with the_broker(patient=False, to_arm=True) as broker:
+        with _to_arm(broker_key) as broker:
             found = reconcile(broker)
     except (BrokerError, ConfigError, TerminalError) as error:
-        return [ArmCheck("the broker answers", False, str(error))]
-    return [*_broker_checks(found), *_data_checks()]
+        return [ArmCheck(f"{named(broker_key)} answers", False, str(error))]
+    return list(_account_checks(found, named(broker_key)))
 
 
-def _broker_checks(found: Reconciled) -> Iterator[ArmCheck]:
-    account = f"…{str(found.snapshot.login)[-4:]} {found.snapshot.server}"
-    yield ArmCheck("the broker answers", True, account)
+def _to_arm(broker_key: str) -> AbstractContextManager[Broker]:
+    """Connect to the account that is to be armed, which at MetaTrader 5 is the one that the terminal serves."""
+    if broker_key == MT5:
+        return the_broker(patient=False, to_arm=True)
+    return named_broker(broker_key, patient=False)
+
+
+def named(broker_key: str) -> str:
+    """Return how a person calls a venue: MetaTrader 5 is the broker."""
+    return "the broker" if broker_key == MT5 else broker_key
+
+
+def _account_checks(found: Reconciled, venue: str) -> Iterator[ArmCheck]:
+    yield ArmCheck(f"{venue} answers", True, f"…{str(found.snapshot.login)[-4:]} {found.snapshot.server}")
+    where = "" if venue == named(MT5) else f" at {venue}"
+    yield ArmCheck(f"no request is in doubt{where}", found.doubtful == 0, f"{found.doubtful} without a known outcome")
+    doubtful = ", ".join(sorted(found.ownership.doubtful))
+    yield ArmCheck(f"{venue} holds what our book says", not doubtful, doubtful or "yes")
+    yield _loss_check(found, where)
+
+
+def _kill_check() -> ArmCheck:
     event = last_kill()
     flat = event is None or event.flat_at is not None
-    yield ArmCheck("the last kill is flat", flat, "confirmed by the broker" if flat else "positions are still open")
-    yield ArmCheck("no request is in doubt", found.doubtful == 0, f"{found.doubtful} without a known outcome")
-    doubtful = ", ".join(sorted(found.ownership.doubtful))
-    yield ArmCheck("the broker holds what our book says", not doubtful, doubtful or "yes")
-    yield _loss_check(found)
+    return ArmCheck("the last kill is flat", flat, "confirmed by the broker" if flat else "positions are still open")
 
 
-def _loss_check(found: Reconciled) -> ArmCheck:
+def _loss_check(found: Reconciled, where: str) -> ArmCheck:
     account, balance = current_account(found.snapshot), found.snapshot.balance
     budgets = loss_budgets(account, current_limits(), clock.market_now(), balance=balance)
     broken = [b.kind for b in budgets if b.flattens(found.snapshot.equity)]
     detail = f"the {', '.join(broken)} limit is used up; a daily one is free after the next reset" if broken else "yes"
-    return ArmCheck("there is room to lose", not broken, detail)
+    return ArmCheck(f"there is room to lose{where}", not broken, detail)
 
 
 def _data_checks() -> Iterator[ArmCheck]:
@@ -105,9 +129,7 @@ def require_armable(phrase: str) -> None:
 
 def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
     """Take the latch off and write row and file, the file last: until it exists nothing is armed."""
-    with the_broker(patient=False, to_arm=True) as broker:
-        snapshot = broker.account()
-    mark = ArmedMark(login=snapshot.login, server=snapshot.server)
+    mark = _mark()
     terminal = open_site_terminal()
     try:
         terminal.unlatch()
@@ -118,6 +140,19 @@ def arm_checked(actor: Actor, *, reason: str, start: State) -> ArmedMark:
     emergency_log().allocate()
     armed_file().arm(mark)
     return mark
+
+
+def _mark() -> ArmedMark:
+    """Read whose accounts are to be armed, at every venue that is in use."""
+    read = {key: _identity(key) for key in venues_in_use()}
+    login, server = read.pop(MT5)
+    return ArmedMark(login=login, server=server, venues=read)
+
+
+def _identity(broker_key: str) -> tuple[int, str]:
+    with _to_arm(broker_key) as broker:
+        snapshot = broker.account()
+    return snapshot.login, snapshot.server
 
 
 @transaction.atomic
@@ -132,6 +167,7 @@ def _write_row(actor: Actor, mark: ArmedMark, *, reason: str, start: State) -> N
         changed_at=now,
         armed_login=mark.login,
         armed_server=mark.server,
+        armed_venues=mark.venues,
     )
     KillEvent.objects.filter(rearmed_at=None).update(rearmed_at=now)
     alerts.resolve_alert(ALERT_KEY)

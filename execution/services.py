@@ -17,6 +17,7 @@ from execution.sessions.hourly import Session, TooLateError, onhour_offset, slot
 from execution.sessions.rebalance import FAMILY
 from execution.sessions.reports import SessionReport, SymbolReport, describe_plan, describe_skipped
 from execution.sessions.slots import HOUR, floor_hour
+from execution.trading_venues import MT5
 from execution.wire import the_broker
 from market.errors import MarketError
 from market.models import Symbol
@@ -78,5 +79,5 @@ def run_session_now(run: Run, symbols: Sequence[Symbol]) -> SessionReport:
 
 
 def account_row() -> Account | None:
-    """Return the account that was seen last, without asking the broker."""
-    return Account.objects.order_by("-broker_state__read_at").first()
+    """Return MetaTrader 5's account that was seen last, without asking the broker."""
+    return Account.objects.filter(broker=MT5).order_by("-broker_state__read_at").first()

@@ -10,9 +10,8 @@ from pathlib import Path
 from django.conf import settings
 
 from execution.brokers.binance_fence import VenueFence
+from execution.trading_venues import AT_BINANCE
 from ops import clock
-
-FENCED = ("binance_spot", "binance_futures")
 
 
 def venue_fence(broker_key: str) -> VenueFence:
@@ -30,7 +29,7 @@ def latch_venues() -> None:
         One could not be written; the others are latched all the same.
     """
     failed: OSError | None = None
-    for broker_key in FENCED:
+    for broker_key in AT_BINANCE:
         try:
             venue_fence(broker_key).latch()
         except OSError as error:
@@ -41,5 +40,5 @@ def latch_venues() -> None:
 
 def unlatch_venues() -> None:
     """Take the latches off, as arming does."""
-    for broker_key in FENCED:
+    for broker_key in AT_BINANCE:
         venue_fence(broker_key).unlatch()

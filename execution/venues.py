@@ -15,6 +15,7 @@ from execution.brokers.binance_futures import FuturesTerms
 from execution.brokers.binance_wire import BinanceWire, Credentials
 from execution.errors import BrokerUnavailableError, ConfigError
 from execution.safety.binance_outcomes import Venue
+from execution.trading_venues import BINANCE_FUTURES, BINANCE_SPOT, MT5, symbols_at
 from execution.venue_fences import venue_fence
 from execution.wire import connect_broker
 from market.feeds.pause import Pause
@@ -22,7 +23,7 @@ from market.feeds.rest import is_loopback
 from market.models import Symbol
 from ops import clock
 
-BINANCE = {"binance_spot": Venue.SPOT, "binance_futures": Venue.FUTURES}
+BINANCE = {BINANCE_SPOT: Venue.SPOT, BINANCE_FUTURES: Venue.FUTURES}
 RUN_FILE = "binance.json"  # where the simulated exchange publishes its address and its key
 
 
@@ -34,7 +35,8 @@ def connect_named(broker_key: str, *, symbols: Sequence[str] = (), patient: bool
     broker_key : str
         One of ``BROKERS``.
     symbols : sequence of str
-        At Binance: what is traded, in its names (``BTCUSDT``). Empty: those of the desk's symbols that have one.
+        At Binance: what is traded, in its names (``BTCUSDT``). Empty: the bot's there, else those of the portfolio's
+        that have one.
     patient : bool
         Try again with growing pauses; a loop that comes back anyway, or a person who waits, does without.
 
@@ -45,7 +47,7 @@ def connect_named(broker_key: str, *, symbols: Sequence[str] = (), patient: bool
     BrokerUnavailableError
         It was not reached, or the demo's exchange does not run.
     """
-    if broker_key == "mt5":
+    if broker_key == MT5:
         return connect_broker(patient=patient)
     if broker_key not in BINANCE:
         raise ConfigError(f"no broker {broker_key!r}; known: {', '.join(BROKERS)}")
@@ -68,7 +70,7 @@ def _binance_options(venue: Venue, symbols: Sequence[str], *, patient: bool) -> 
     options: dict[str, Any] = {
         "wire": BinanceWire(venue, credentials, mono=clock.mono, base=base, pause=_pause(broker_key)),
         "fence": venue_fence(broker_key),
-        "symbols": tuple(symbols) or _desk_symbols(),
+        "symbols": tuple(symbols) or symbols_at(broker_key) or _desk_symbols(),
         "mono": clock.mono,
         "sleep": clock.sleep,
         "needs_bound_key": settings.TRADING_MODE == "live" and not settings.BINANCE_KEY_UNBOUND,

@@ -66,6 +66,8 @@ def _texts(node: ast.expr, tree: ast.Module, path: Path) -> set[str]:
         return {node.value} if isinstance(node.value, str) else set()
     if isinstance(node, ast.JoinedStr):
         return {"".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "venue_key":
+        return _texts(node.args[1], tree, path)  # other venues' keys begin with the venue's
     if not isinstance(node, ast.Name):
         return set()
     given = [text for value in assigned(tree, node.id) for text in _texts(value, tree, path)]

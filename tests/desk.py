@@ -63,6 +63,7 @@ class Desk:
     broker: Broker
     account: Account
     state_dir: Path
+    exchange: ExchangeServer
 
     def step(self, delta: timedelta) -> None:
         """Let market time pass."""
@@ -115,6 +116,7 @@ def open_desk(state_dir: Path, *, start: datetime = START, armed: bool = True, *
     exchange.start()
     more = {"SIM_DIR": state_dir / "sim", "MODEL_DIR": state_dir / "models", "BINANCE_BASE": exchange.url}
     more |= {"MT5_BRIDGE": "module:simulator.metatrader5"}
+    more |= {"BINANCE_API_KEY": exchange.credentials.key, "BINANCE_API_SECRET": exchange.credentials.secret}
     stepped = SteppedClock(state_dir / "sim" / "clock.json")
     try:
         with override_settings(**folders, **more), clock.use(stepped):
@@ -123,7 +125,9 @@ def open_desk(state_dir: Path, *, start: datetime = START, armed: bool = True, *
             if armed:
                 arm_checked(SYSTEM, reason="a test", start=State.ARMED)
             account = current_account(broker.account())
-            yield Desk(world=mounted, clock=stepped, broker=broker, account=account, state_dir=state_dir)
+            yield Desk(
+                world=mounted, clock=stepped, broker=broker, account=account, state_dir=state_dir, exchange=exchange
+            )
             broker.disconnect()
     finally:
         metatrader5.unmount()

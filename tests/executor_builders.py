@@ -29,10 +29,11 @@ from execution.planning.rounding import round_down_to_step
 from execution.rearm import arm_checked
 from execution.safety.control import State
 from execution.safety.gate import Gate
-from execution.sentinel import RECONCILE_EVERY_S, Sentinel
+from execution.sentinel import Sentinel
 from execution.services import run_session_now
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import slot_of
+from execution.venue_guard import RECONCILE_EVERY_S
 from market.models import Symbol
 from market.terminal import calls
 from market.terminal.local import LocalTransport

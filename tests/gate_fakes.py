@@ -118,7 +118,7 @@ class Desk:
         self.asked["scopes"] = (family, symbol)
         return Control(state=self.state, scope="system", reason=self.reason)
 
-    def armed_account(self) -> ArmedMark | None:
+    def armed_mark(self) -> ArmedMark | None:
         self.steps.append("armed")
         return self.mark
 
@@ -167,7 +167,7 @@ EVALUATE = gate_module.evaluate
 def around_the_gate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Desk:
     """Return a desk whose parts stand in for everything that the gate asks."""
     desk = Desk()
-    own = ("file_lock", "read_venue", "possible_exposure", "evaluate", "current_control", "armed_account")
+    own = ("file_lock", "read_venue", "possible_exposure", "evaluate", "current_control", "armed_mark")
     for name in (*own, "watch_requests"):
         monkeypatch.setattr(gate_module, name, getattr(desk, name))
     monkeypatch.setattr(gate_module, "journal", desk)

@@ -11,6 +11,7 @@ from execution.bot.standing import day_result
 from execution.day_starts import day_start
 from execution.models import Account
 from execution.planning.orders import AccountSnapshot, Position
+from execution.trading_venues import venue_key
 from mlfilter.models import current_settings
 from ops import alerts
 
@@ -45,9 +46,10 @@ def watch_balance(
         day_result=day_result(account, positions, now),
         day_limit=Decimal(str(current_settings().daily_loss)) * start,
     )
+    key = venue_key(account.broker, ALERT)
     if balance.is_stopped:
         words = f"The bot lost {-balance.day_result:.2f} today, it may lose {balance.day_limit:.2f}: no entries"
-        alerts.hold_alerts(ALERT, [alerts.Trouble(ALERT, words)])
+        alerts.hold_alerts(key, [alerts.Trouble(venue_key(account.broker, ALERT), words)])
     else:
-        alerts.hold_alerts(ALERT, [])
+        alerts.hold_alerts(key, [])
     return balance

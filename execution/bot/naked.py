@@ -21,6 +21,7 @@ from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
 from execution.safety.outcomes import Outcome
 from execution.safety.steps import carry_out, record_step
+from execution.trading_venues import venue_key
 from mlfilter.models import current_settings
 from ops import alerts, clock
 from ops.alerts import Trouble
@@ -48,7 +49,8 @@ class Protector:
         now = clock.mono()
         before, self._seen = self._seen, {p.ticket: (self._seen or {}).get(p.ticket, now) for p in naked}
         if before is None or before or naked:  # nearly always there is nothing to tell, and nothing to take back
-            alerts.hold_alerts("naked:", [_trouble(position) for position in naked])
+            venue = self.gate.account.broker
+            alerts.hold_alerts(venue_key(venue, "naked:"), [_trouble(position, venue) for position in naked])
         for position in naked:
             age = now - self._seen[position.ticket]
             if age >= self.grace_s:
@@ -119,6 +121,6 @@ def _levels_by_settings(position: Position) -> tuple[Decimal, Decimal]:
     return position.price_open * (1 - sign * stop_pct), position.price_open * (1 + sign * target_pct)
 
 
-def _trouble(position: Position) -> Trouble:
+def _trouble(position: Position, venue: str) -> Trouble:
     title = f"The bot's position {position.ticket} of {position.symbol} has no stop"
-    return Trouble(f"naked:{position.ticket}", title, level=Alert.Level.CRITICAL)
+    return Trouble(venue_key(venue, f"naked:{position.ticket}"), title, level=Alert.Level.CRITICAL)

@@ -43,10 +43,11 @@ def entry_fills(trade: BotTrade) -> QuerySet[FillRecord]:
     return FillRecord.objects.filter(account=trade.account, intent=trade.intent, entry=FillEntry.IN)
 
 
-def miss_late(symbols: Iterable[BotSymbol], slot: BotSlot) -> int:
+def miss_late(account: Account, symbols: Iterable[BotSymbol], slot: BotSlot) -> int:
     """Note approved setups of earlier bars that nobody tried, as when a process died in between; return how many."""
     names = [symbol.name for symbol in symbols]
-    earlier = Setup.objects.approved().filter(interval=slot.interval, symbol__in=names, bar_at__lt=slot.bar_at)
+    here = Setup.objects.approved().filter(broker=account.broker, symbol__in=names)
+    earlier = here.filter(interval=slot.interval, bar_at__lt=slot.bar_at)
     late = list(earlier.filter(missed_reason="", trade=None, outcome=None))
     for setup in late:
         write_missed(setup, f"entry:too_late: nobody tried to enter it before the bar of {slot.bar_at:%H:%M} closed")
@@ -71,8 +72,13 @@ def _close(gate: Gate, position: Position, trade: BotTrade) -> bool:
 
 
 def take_back_leftovers(gate: Gate) -> int:
-    """Cancel what still rests of an entry that was filled in part; stops and targets of positions stay."""
-    resting = [order for order in gate.broker.working_orders() if order.position_ticket is None]
+    """Cancel what still rests of an entry that was filled in part, and stops and targets that outlived their position.
+
+    Where those are orders of their own, the one that has not ended the position would end the next one.
+    """
+    orders = gate.broker.working_orders()
+    held = {position.ticket for position in gate.broker.positions()} if any(o.protects for o in orders) else set()
+    resting = [o for o in orders if o.position_ticket is None or (o.protects and o.position_ticket not in held)]
     cancelled = 0
     for order in resting:
         magic = decode_magic(order.magic)

@@ -163,6 +163,9 @@ class Broker(Protocol):
     def cancel(self, order_id: int, permit: Permit) -> SendResult:
         """Take back a resting order."""
 
+    def highest_fence(self) -> int:
+        """Return the highest fencing token that the venue's end has seen: what reduces without a lease bears it."""
+
     def latch(self) -> None:
         """Have the venue's end refuse everything but reductions from now on."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from execution.brokers.base import Permit, SendResult
 from execution.brokers.binance_fence import FenceRefusedError, VenueFence
 from execution.brokers.binance_http import HttpReply, NoAnswerError
-from execution.brokers.binance_parse import SymbolRules, parse_quote, parse_rules
+from execution.brokers.binance_parse import Resting, SymbolRules, parse_quote, parse_rules
 from execution.brokers.binance_parse_spot import KeyRights, parse_key_rights
 from execution.brokers.binance_replies import Sent, not_sent, refused, unanswered
 from execution.brokers.binance_wire import RECV_WINDOW_MS, BinanceWire
@@ -22,6 +22,7 @@ from execution.safety.outcomes import RequestAction
 
 T = TypeVar("T")
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between attempts to connect
+OTHERS_FOR_S = 60.0  # how long orders in symbols that are not traded here are believed
 RULES_FOR_S = 60.0  # how long exchangeInfo is believed; a refusal for a filter has it read again
 GRACE_S = 2.0  # for what makes good again after a send: a stop put back, an old one taken away
 
@@ -91,6 +92,8 @@ class BinanceAccount:
         self._needs_bound_key = needs_bound_key
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: float | None = None
+        self._others: tuple[Resting, ...] = ()
+        self._others_at: float | None = None
         self._taken: Sent | None = None  # the market order of this write that the venue has taken
 
     @property
@@ -122,6 +125,10 @@ class BinanceAccount:
     def stamp(self) -> float:
         """Return the venue's own clock, read now, in seconds: what is signed for a write is older than this."""
         return self.wire.sync() / 1000
+
+    def highest_fence(self) -> int:
+        """Return the highest token that any process of this account has sent with."""
+        return self.fence.read().highest
 
     def latch(self) -> None:
         """Let nothing pass but reductions from now on, whichever process sends."""
@@ -171,6 +178,24 @@ class BinanceAccount:
             return parse(value)
         except (ValueError, ArithmeticError) as error:
             raise BrokerUnavailableError(f"{endpoint} answered what cannot be used: {error}") from error
+
+    def resting_of(
+        self, read: Callable[[str | None], tuple[Resting, ...]], mine: Collection[str]
+    ) -> tuple[Resting, ...]:
+        """Return what rests at the venue: in our symbols now, in others as it was within the last minute.
+
+        A read of all symbols counts as much as one of forty.
+
+        Parameters
+        ----------
+        read : callable
+            Returns what rests in a symbol, or, for None, in all.
+        """
+        if self._others_at is None or self._mono() - self._others_at > OTHERS_FOR_S:
+            self._others, self._others_at = read(None), self._mono()
+            return self._others
+        here = [one for symbol in mine for one in read(symbol)]
+        return (*here, *(one for one in self._others if one.order.symbol not in mine))
 
     # --- connecting --------------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ class BinanceFuturesBroker(BinanceAccount):
             trade_allowed=self.understood("account", parse.parse_can_trade, value),
             trade_expert=True,  # connecting has refused a key that may not
             kind=AccountKind.DEMO if self.wire.is_simulated else AccountKind.REAL,
+            broker="binance_futures",
         )
 
     def positions(self) -> tuple[Position, ...]:
@@ -92,7 +93,8 @@ class BinanceFuturesBroker(BinanceAccount):
 
     def working_orders(self) -> tuple[WorkingOrder, ...]:
         """Return every resting order of the account, the conditional ones too: their numbers are negative."""
-        return tuple(resting.order for resting in self._resting())
+        mine = dict.fromkeys((*self.symbols, *self._books))
+        return tuple(resting.order for resting in self.resting_of(self._resting, mine))
 
     def fills_since(self, at: datetime) -> tuple[Fill, ...]:
         """Return every fill from ``at`` on, oldest first, of our symbols and of those that are held."""
@@ -249,9 +251,10 @@ class BinanceFuturesBroker(BinanceAccount):
             tied(one, self._book(one.order.symbol).ticket(one.order.symbol, one.position_side)) for one in found
         )
 
-    def _resting(self) -> tuple[Resting, ...]:
-        plain = self.parsed("fapiPrivateGetOpenOrders", parse_orders)
-        return (*self._tied(plain), *self._algos())
+    def _resting(self, symbol: str | None = None) -> tuple[Resting, ...]:
+        query = {"symbol": symbol} if symbol else {}
+        plain = self.parsed("fapiPrivateGetOpenOrders", parse_orders, query)
+        return (*self._tied(plain), *self._algos(symbol))
 
     def _position(self, risk: parse.Risk) -> Position:
         book = self._book(risk.symbol)

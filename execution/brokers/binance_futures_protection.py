@@ -43,7 +43,7 @@ def tied(resting: Resting, ticket: int) -> Resting:
     """Return an order with the ticket of the position that it ends, if it is one that only ends."""
     if not protects(resting):
         return resting
-    return replace(resting, order=replace(resting.order, position_ticket=ticket))
+    return replace(resting, order=replace(resting.order, position_ticket=ticket, protects=True))
 
 
 def levels_of(resting: Iterable[Resting]) -> Levels:

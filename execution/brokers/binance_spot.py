@@ -78,6 +78,7 @@ class BinanceSpotBroker(BinanceAccount):
             trade_allowed=held.can_trade,
             trade_expert=True,  # connecting has refused a key that may not
             kind=AccountKind.DEMO if self.wire.is_simulated else AccountKind.REAL,
+            broker="binance_spot",
         )
 
     def positions(self) -> tuple[Position, ...]:
@@ -88,7 +89,7 @@ class BinanceSpotBroker(BinanceAccount):
 
     def working_orders(self) -> tuple[WorkingOrder, ...]:
         """Return every resting order of the account; the legs of an OCO are two."""
-        return tuple(resting.order for resting in self._resting())
+        return tuple(resting.order for resting in self.resting_of(self._resting, self.symbols))
 
     def fills_since(self, at: datetime) -> tuple[Fill, ...]:
         """Return every fill of our symbols from ``at`` on, oldest first."""

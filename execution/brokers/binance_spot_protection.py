@@ -49,7 +49,7 @@ def tied(resting: Resting, ticket: int) -> Resting:
     """Return an order with the ticket of the position that it ends: a sale that is our stop or target, or an OCO's."""
     if resting.order.side is not Side.SELL or not protects(resting):
         return resting
-    return replace(resting, order=replace(resting.order, position_ticket=ticket))
+    return replace(resting, order=replace(resting.order, position_ticket=ticket, protects=True))
 
 
 def levels_of(resting: Iterable[Resting]) -> Levels:

@@ -115,6 +115,10 @@ class Mt5Broker:
         """Return the terminal server's monotonic clock."""
         return self._session.through(self._terminal.stamp)
 
+    def highest_fence(self) -> int:
+        """Return the highest token that the terminal's server has seen."""
+        return self._session.through(self._terminal.status).highest_fence
+
     def latch(self) -> None:
         """Have the terminal's server refuse everything but reductions."""
         self._session.through(self._terminal.latch)

@@ -1,7 +1,7 @@
 """What we did, and what we are allowed to do."""
 
 from execution.models.bot import BotTrade, SymbolOwner
-from execution.models.control import ControlRow, KillEvent
+from execution.models.control import ControlRow, KillEvent, VenueKill
 from execution.models.ledger import Account, BrokerState, EquityPoint, FillRecord
 from execution.models.limits import DayStart, LimitRow, QuietHoursRow
 from execution.models.orders import Attempt, Decision, Intent, LegRecord
@@ -28,4 +28,5 @@ __all__ = [
     "QuietHoursRow",
     "RebalanceSettings",
     "SymbolOwner",
+    "VenueKill",
 ]

@@ -24,9 +24,12 @@ class ControlRow(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     changed_by = models.CharField(max_length=150, default="system")
     changed_at = models.DateTimeField(default=clock.wall_now)
-    # The account that a person armed; any other one is not armed (invariant 12).
+    # The accounts that a person armed; any other one is not armed (invariant 12).
     armed_login = models.BigIntegerField(null=True, blank=True)
     armed_server = models.CharField(max_length=120, blank=True)
+    armed_venues = models.JSONField(
+        default=dict, blank=True, help_text="login and server of the account at each other venue, by its key"
+    )
 
     class Meta:
         permissions = [("operate", "Can pause, resume and kill"), ("arm", "Can arm trading")]
@@ -55,7 +58,8 @@ class KillEvent(models.Model):
     n_cancelled = models.PositiveIntegerField(default=0)
     n_closed = models.PositiveIntegerField(default=0)
     n_foreign = models.PositiveIntegerField(default=0, help_text="positions by hand, left untouched")
-    flat_at = models.DateTimeField(null=True, help_text="when the broker's second flat reading was made")
+    venues = models.JSONField(default=list, help_text="the venues that have to be flat, by their keys")
+    flat_at = models.DateTimeField(null=True, help_text="when the last venue's second flat reading was made")
     rearmed_at = models.DateTimeField(null=True)
     log = models.JSONField(default=list)  # what is not ours and was left alone, one line each
 
@@ -64,3 +68,20 @@ class KillEvent(models.Model):
 
     def __str__(self) -> str:
         return f"kill {self.pk}: {self.cause}"
+
+
+class VenueKill(models.Model):
+    """How far a kill has come at one venue."""
+
+    event = models.ForeignKey(KillEvent, on_delete=models.CASCADE, related_name="at_venues")
+    broker = models.CharField(max_length=32, help_text="the venue's key")
+    n_foreign = models.PositiveIntegerField(default=0, help_text="positions by hand, left untouched")
+    log = models.JSONField(default=list)  # what is not ours and was left alone, one line each
+    flat_at = models.DateTimeField(null=True, help_text="when the venue's second flat reading was made")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["event", "broker"], name="one_row_a_venue_and_kill")]
+
+    def __str__(self) -> str:
+        return f"{self.event} at {self.broker}"

@@ -12,6 +12,7 @@ class Account(models.Model):
 
     login = models.BigIntegerField()
     server = models.CharField(max_length=120)
+    broker = models.CharField(max_length=32, default="mt5", help_text="the venue's key: mt5, binance_spot, …")
     mode = models.CharField(max_length=5, help_text="demo, paper or live when it was first seen")
     currency = models.CharField(max_length=8)
     margin_mode = models.CharField(max_length=8)

@@ -177,6 +177,7 @@ class AccountSnapshot:
     trade_allowed: bool
     trade_expert: bool  # whether programs may trade
     kind: AccountKind = AccountKind.REAL  # the careful assumption
+    broker: str = "mt5"  # the venue's key
 
     def __post_init__(self) -> None:
         require_finite(balance=self.balance, equity=self.equity, margin=self.margin, margin_free=self.margin_free)
@@ -225,6 +226,7 @@ class WorkingOrder:
     placed_at: datetime
     magic: int = 0
     position_ticket: int | None = None  # the position that it closes
+    protects: bool = False  # a stop or target of that position, which rests until the position ends
 
     def __post_init__(self) -> None:
         require_positive(volume_left=self.volume_left)

@@ -7,16 +7,35 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmedMark:
-    """Which account was armed."""
+    """Which accounts were armed: MetaTrader 5's, and by their keys those at other venues."""
 
     login: int
     server: str
+    venues: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+    def covers(self, login: int, server: str) -> bool:
+        """Return whether an account is one of those."""
+        return (login, server) in ((self.login, self.server), *self.venues.values())
+
+
+def read_mark(fields: Mapping[str, Any]) -> ArmedMark:
+    """Return the mark that was stored as plain values.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        It is none.
+    """
+    venues = {str(key): (int(login), str(server)) for key, (login, server) in fields.get("venues", {}).items()}
+    return ArmedMark(login=int(fields["login"]), server=str(fields["server"]), venues=venues)
 
 
 class ArmedFile:
@@ -45,7 +64,6 @@ class ArmedFile:
     def read(self) -> ArmedMark | None:
         """Return the mark, or None when it is missing or cannot be read: both mean killed."""
         try:
-            fields = json.loads(self.path.read_text())
-            return ArmedMark(login=int(fields["login"]), server=str(fields["server"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_mark(json.loads(self.path.read_text()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

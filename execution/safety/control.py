@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from execution.models import ControlRow
-from execution.safety.armed import ArmedFile, ArmedMark
+from execution.safety.armed import ArmedFile, ArmedMark, read_mark
 from ops import audit, clock
 from ops.audit import Actor
 from ops.live import announce
@@ -67,13 +67,18 @@ def current_control(*, family: str = "", symbol: str = "") -> Control:
     return Control(state=State(strictest.state), scope=strictest.scope, reason=strictest.reason)
 
 
-def armed_account() -> ArmedMark | None:
-    """Return the account that both file and row say is armed, or None when they do not agree."""
+def armed_mark() -> ArmedMark | None:
+    """Return the accounts that both file and row say are armed, or None when they do not agree."""
     mark = armed_file().read()
     row = ControlRow.objects.filter(scope=ControlRow.SYSTEM).first()
-    if mark is None or row is None or (mark.login, mark.server) != (row.armed_login, row.armed_server):
+    return mark if row is not None and mark == mark_of(row) else None
+
+
+def mark_of(row: ControlRow) -> ArmedMark | None:
+    """Return the accounts that the row says are armed, None before any was."""
+    if row.armed_login is None:
         return None
-    return mark
+    return read_mark({"login": row.armed_login, "server": row.armed_server, "venues": row.armed_venues})
 
 
 @transaction.atomic

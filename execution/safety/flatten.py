@@ -14,7 +14,7 @@ from execution.planning.orders import Leg, MarginMode, Position, Scene, WorkingO
 from execution.safety.control import Needed
 from execution.safety.gate import Gate, Terms
 from execution.safety.journal import Cause
-from execution.safety.killswitch import confirm_flat
+from execution.safety.killswitch import confirm_flat, note_left_alone
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.reconcile import reconcile
 from execution.safety.steps import cancel_leg, carry_out, end_steps, record_step
@@ -33,6 +33,12 @@ class Book:
     @property
     def is_flat(self) -> bool:
         return not self.ownership.ours and not self.orders
+
+    @property
+    def to_cancel(self) -> list[WorkingOrder]:
+        """Our orders but for the stops and targets of what we hold: the close takes those away, and not before."""
+        held = {position.ticket for position in self.ownership.ours}
+        return [order for order in self.orders if not (order.protects and order.position_ticket in held)]
 
     @property
     def left_alone(self) -> list[str]:
@@ -61,11 +67,8 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     """Cancel and close once, then read twice; True when both reads show nothing of ours."""
     gate = Gate(broker, account)
     book = read_book(broker, account)
-    KillEvent.objects.filter(pk=event.pk).update(
-        rounds=F("rounds") + 1, n_foreign=len(book.ownership.foreign), log=book.left_alone
-    )
-    event.refresh_from_db(fields=["rounds"])
-    cancelled = sum(_cancel(gate, account, event, order) for order in book.orders)
+    note_left_alone(event, account.broker, n_foreign=len(book.ownership.foreign), log=book.left_alone)
+    cancelled = sum(_cancel(gate, account, event, order) for order in book.to_cancel)
     closed = sum(_close(gate, account, event, position) for position in _closable(account, book))
     KillEvent.objects.filter(pk=event.pk).update(
         n_cancelled=F("n_cancelled") + cancelled, n_closed=F("n_closed") + closed
@@ -75,7 +78,7 @@ def flatten_round(broker: Broker, account: Account, event: KillEvent) -> bool:
     if not all(read_book(broker, account).is_flat for _ in range(2)):
         return False
     end_steps(account, _cause(f"{event.pk}:"))  # first: once it is flat nobody comes here again
-    confirm_flat(event, read_at=clock.wall_now())
+    confirm_flat(event, account.broker, read_at=clock.wall_now())
     return True
 
 

@@ -28,7 +28,7 @@ from execution.planning.orders import MarginMode, Side
 from execution.planning.sizing import contract_value
 from execution.safety import journal
 from execution.safety.breaker import watch_requests
-from execution.safety.control import Needed, armed_account, current_control
+from execution.safety.control import Needed, armed_mark, current_control
 from execution.safety.locks import file_lock
 from execution.safety.reads import VenueReads, possible_exposure, read_venue
 from execution.safety.risk import (
@@ -220,9 +220,9 @@ class Gate:
             words = f"{control.scope} is {control.state}: {control.reason or 'no reason given'}"
             raise RiskRefusedError(words, codes=[f"state:{control.state}"])
         if needed is Needed.ENTER:
-            mark = armed_account()
-            if mark is None or (mark.login, mark.server) != (self.account.login, self.account.server):
-                raise RiskRefusedError("this account is not the one that was armed", codes=["state:account"])
+            mark = armed_mark()
+            if mark is None or not mark.covers(self.account.login, self.account.server):
+                raise RiskRefusedError("this account is not one that was armed", codes=["state:account"])
 
     def _fence(self, needed: Needed) -> int:
         """Return the token of our lease. Who never had one may reduce, under the newest token; who lost his may not."""

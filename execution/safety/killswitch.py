@@ -6,11 +6,13 @@ from contextlib import closing
 from datetime import datetime
 
 from django.db import DatabaseError, transaction
+from django.db.models import F
 from loguru import logger
 
 from execution.errors import ConfigError
-from execution.models import ControlRow, KillEvent
+from execution.models import ControlRow, KillEvent, VenueKill
 from execution.safety.control import State, armed_file
+from execution.trading_venues import MT5, venues_entered
 from execution.venue_fences import latch_venues
 from execution.wire import open_site_terminal
 from market.terminal.errors import TerminalError
@@ -78,6 +80,7 @@ def _write_kill(actor: Actor, cause: str, *, terminal_heard: bool) -> KillEvent:
         latched_at=now,
         latched_market_at=_market_now(),
         terminal_latched_at=now if terminal_heard else None,
+        venues=list(venues_entered()),
     )
     ControlRow.objects.filter(pk=row.pk).update(
         state=State.KILLING, reason=cause, changed_by=actor.name, changed_at=now
@@ -101,14 +104,39 @@ def running_kill() -> KillEvent | None:
     return KillEvent.objects.filter(flat_at=None, rearmed_at=None).first()
 
 
+def waiting_venues(event: KillEvent) -> list[str]:
+    """Return the keys of the venues that have not said yet that they are flat."""
+    flat = set(event.at_venues.exclude(flat_at=None).values_list("broker", flat=True))
+    return [key for key in event.venues or [MT5] if key not in flat]
+
+
 def last_kill() -> KillEvent | None:
     """Return the newest kill that was not re-armed."""
     return KillEvent.objects.filter(rearmed_at=None).first()
 
 
 @transaction.atomic
-def confirm_flat(event: KillEvent, *, read_at: datetime) -> None:
-    """Write down that two reads of the broker showed nothing of ours any more."""
+def note_left_alone(event: KillEvent, broker_key: str, *, n_foreign: int, log: list[str]) -> None:
+    """Write down what of a venue's book is not ours and stays, and count a round."""
+    VenueKill.objects.update_or_create(
+        event=event, broker=broker_key, defaults={"n_foreign": n_foreign, "log": log, "flat_at": None}
+    )
+    rows = list(event.at_venues.all())
+    lines = [line if row.broker == MT5 else f"{row.broker}: {line}" for row in rows for line in row.log]
+    KillEvent.objects.filter(pk=event.pk).update(
+        rounds=F("rounds") + 1, n_foreign=sum(row.n_foreign for row in rows), log=lines
+    )
+    event.refresh_from_db(fields=["rounds"])
+
+
+@transaction.atomic
+def confirm_flat(event: KillEvent, broker_key: str, *, read_at: datetime) -> None:
+    """Write down that two reads of a venue showed nothing of ours any more; the kill is flat once all venues are."""
+    ControlRow.objects.select_for_update().filter(scope=ControlRow.SYSTEM).first()  # two venues may be flat at once
+    VenueKill.objects.update_or_create(event=event, broker=broker_key, defaults={"flat_at": read_at})
+    if waiting_venues(event):
+        announce("kill", {"id": event.pk})
+        return
     confirmed = KillEvent.objects.filter(pk=event.pk, flat_at=None).update(flat_at=read_at)
     if not confirmed:
         return

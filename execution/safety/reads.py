@@ -72,7 +72,7 @@ def possible_exposure(broker: Broker, reads: VenueReads, *, ticket: int | None) 
     """Return what is held and what unresolved attempts may add, in the worst direction."""
     symbol = reads.spec.symbol
     mine = [p for p in reads.positions if p.symbol == symbol]
-    pending = list(_pending(reads.orders))
+    pending = list(_pending(reads))
     target = reads.position(ticket, symbol) if ticket is not None else None
     gross, net = _worth_of_others(broker, reads, pending)
     return Exposure(
@@ -95,11 +95,13 @@ class _Pending:
     volume: Decimal
 
 
-def _pending(orders: Iterable[WorkingOrder]) -> Iterable[_Pending]:
+def _pending(reads: VenueReads) -> Iterable[_Pending]:
     """Yield what may still be filled and open something: attempts without an answer, and resting orders."""
-    for attempt in Attempt.objects.unresolved().filter(leg__ticket=None).select_related("leg__intent"):
+    opening = Attempt.objects.unresolved().filter(leg__ticket=None).select_related("leg__intent")
+    here = {"leg__intent__account__login": reads.account.login, "leg__intent__account__server": reads.account.server}
+    for attempt in opening.filter(**here):
         yield _Pending(attempt.leg.intent.symbol, Side(attempt.leg.side), attempt.leg.volume)
-    for order in orders:
+    for order in reads.orders:
         if order.position_ticket is None:
             yield _Pending(order.symbol, order.side, order.volume_left)
 

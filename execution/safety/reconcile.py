@@ -19,6 +19,7 @@ from execution.safety import journal
 from execution.safety.gate import NOT_AFTER_S
 from execution.safety.ownership import Ownership, read_ownership
 from execution.safety.unwritten import import_unwritten
+from execution.trading_venues import venue_key
 from ops import alerts, clock, heartbeats
 from ops.boot import boot_id
 from ops.live import announce
@@ -30,6 +31,7 @@ HORIZON_S = EXECUTED_WITHIN_S + NOT_AFTER_S  # of its line in the journal: the f
 OVERLAP = timedelta(hours=1)  # fills are asked for again this far back: reports may come late and out of order
 FIRST_LOOK_BACK = timedelta(days=30)
 HEARTBEAT = "reconcile"
+DOUBTFUL = "positions:doubtful"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ def current_account(snapshot: AccountSnapshot) -> Account:
         login=snapshot.login,
         server=snapshot.server,
         defaults={
+            "broker": snapshot.broker,
             "mode": settings.TRADING_MODE,
             "currency": snapshot.currency,
             "margin_mode": snapshot.margin_mode,
@@ -74,10 +77,11 @@ def reconcile(broker: Broker) -> Reconciled:
     import_unwritten(account)
     new_fills = store_fills(account, fills)
     store_cash(account, cash)
-    settled = _settle_attempts(account, working={order.magic for order in orders}, began=began)
+    working = {order.magic for order in orders if not order.protects}  # a stop rests though its entry has ended
+    settled = _settle_attempts(account, working=working, began=began)
     ownership = read_ownership(account, positions, mode=snapshot.margin_mode, family=None)
-    _tell_of_strangers(ownership)
-    heartbeats.beat(HEARTBEAT)
+    _tell_of_strangers(account, ownership)
+    heartbeats.beat(venue_key(account.broker, HEARTBEAT))
     doubtful = Attempt.objects.unresolved().filter(leg__intent__account=account).count()
     if new_fills:
         announce("fills", {"new": new_fills})
@@ -228,8 +232,8 @@ def close_orphans(account: Account) -> int:
     return sum(journal.set_status(i, Intent.Status.FAILED, reason="its process died before the end") for i in orphans)
 
 
-def _tell_of_strangers(ownership: Ownership) -> None:
-    key = "positions:doubtful"
+def _tell_of_strangers(account: Account, ownership: Ownership) -> None:
+    key = venue_key(account.broker, DOUBTFUL)
     if ownership.doubtful:
         names = ", ".join(sorted(ownership.doubtful))
         alerts.raise_alert(key, f"Positions of {names} are not what our book says", level=Alert.Level.CRITICAL)

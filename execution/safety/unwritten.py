@@ -19,7 +19,6 @@ from execution.safety.emergency import EmergencyEntry, EmergencyLog, emergency_l
 from execution.safety.gate import NOT_AFTER_S, sending_lock
 from execution.safety.outcomes import Outcome
 from execution.safety.ownership import read_ownership, tell_apart
-from execution.wire import open_site_terminal
 from ops import clock
 from ops.boot import boot_id
 
@@ -49,16 +48,17 @@ class _Closer:
         self.broker = broker
         self.snapshot = snapshot
         self.log = log
-        with_terminal = open_site_terminal()
-        try:
-            self.fence = with_terminal.status().highest_fence
-        finally:
-            with_terminal.close()
+        self.fence = broker.highest_fence()
 
     def ours(self) -> tuple[tuple[WorkingOrder, ...], tuple[Position, ...]]:
-        """Read what is ours; where the account nets, that takes a database that can be read."""
-        orders = tuple(order for order in self.broker.working_orders() if is_ours(order.magic))
+        """Read what is ours; where the account nets, that takes a database that can be read.
+
+        Stops and targets of what is held are no orders of their own: the close takes them away, and not before.
+        """
         positions = self.broker.positions()
+        held = {position.ticket for position in positions}
+        resting = (order for order in self.broker.working_orders() if is_ours(order.magic))
+        orders = tuple(order for order in resting if not (order.protects and order.position_ticket in held))
         try:
             account = Account.objects.get(login=self.snapshot.login, server=self.snapshot.server)
             return orders, read_ownership(account, positions, mode=self.snapshot.margin_mode, family=None).ours

@@ -30,6 +30,7 @@ from execution.sessions.bot_reports import (
 )
 from execution.sessions.bot_slots import BotSlot
 from execution.sessions.hourly import TooLateError, trading_lease
+from execution.trading_venues import venue_key
 from market.lookback import get_recent_data
 from market.symbols import get_binance_symbol
 from mlfilter import scanning
@@ -69,7 +70,7 @@ class BotSession:
             account = current_account(self.broker.account())
             gate = Gate(self.broker, account, lease=lease)
             self._look_after(gate)
-            miss_late(self.symbols, slot)
+            miss_late(account, self.symbols, slot)
             require_in_time(slot)
             reports = tuple(self._one(symbol, slot, gate) for symbol in self.symbols)
             self._book(account)
@@ -96,7 +97,7 @@ class BotSession:
 
     def _one(self, symbol: BotSymbol, slot: BotSlot, gate: Gate) -> BotSymbolReport:
         """Find and enter one symbol's setups; a failure of its own leaves the others alone."""
-        key = f"bot:{symbol.name}"
+        key = venue_key(symbol.broker, f"bot:{symbol.name}")
         try:
             bring_recent(symbol)
             setups = scanning.scan(symbol, now=clock.market_now(), settings=self.settings)
@@ -130,6 +131,7 @@ class BotSession:
             n_open=BotTrade.objects.live().filter(account=account).count(),
             balance=describe_balance(balance),
             blocker=blocker,
+            broker=account.broker,
         )
 
 

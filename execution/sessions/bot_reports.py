@@ -11,6 +11,7 @@ from typing import Any
 from execution.bot.balance import BotBalance
 from execution.bot.entering import Entered
 from execution.models import BotTrade
+from execution.trading_venues import MT5
 from ops.errors import ExitCode
 
 
@@ -36,6 +37,7 @@ class BotReport:
     n_open: int = 0
     balance: dict[str, Decimal] = field(default_factory=dict)
     blocker: str = ""  # why no symbol was looked at
+    broker: str = MT5  # the venue's key
 
     @property
     def exit_code(self) -> ExitCode:
@@ -53,12 +55,19 @@ class BotReport:
 
     def as_text(self) -> str:
         """Return one line a symbol, and one a trade that ended."""
-        head = f"bar {self.bar_time:%Y-%m-%d %H:%M} UTC, {self.n_open} open"
+        where = "" if self.broker == MT5 else f" at {self.broker}"
+        head = f"bar {self.bar_time:%Y-%m-%d %H:%M} UTC{where}, {self.n_open} open"
         lines = [f"{s.symbol:<10} {s.verdict}{f' · {s.blocker}' if s.blocker else ''}" for s in self.symbols]
         ended = [
             f"{t['symbol']:<10} closed by {t['reason']}, {t['result']:+.2f} ({t['r']:+.2f} R)" for t in self.closed
         ]
         return "\n".join([head, *([self.blocker] if self.blocker else []), *lines, *ended])
+
+
+def code_of(reports: Iterable[BotReport]) -> ExitCode:
+    """Return how runs ended together: as they all did, else partly."""
+    codes = {report.exit_code for report in reports}
+    return codes.pop() if len(codes) == 1 else ExitCode.PARTLY
 
 
 def describe_entered(symbol: str, entered: Iterable[Entered]) -> BotSymbolReport:

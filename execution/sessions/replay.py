@@ -20,13 +20,13 @@ from django.utils.module_loading import import_string
 
 from execution.brokers.base import Broker
 from execution.errors import ConfigError, ExecutionError, RiskRefusedError
+from execution.guarding import guard_account
 from execution.models import Decision, EquityPoint, FillRecord
 from execution.rearm import arm_checked
 from execution.safety import killswitch
 from execution.safety.control import State
 from execution.safety.flatten import flatten_round
 from execution.safety.reconcile import reconcile
-from execution.sentinel import guard_account
 from execution.services import run_session_now
 from execution.sessions.hourly import JOB, slot_rule
 from execution.sessions.slots import HOUR, Slot, slot_of

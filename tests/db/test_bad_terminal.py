@@ -168,5 +168,5 @@ def test_another_account_than_the_armed_one_is_not_traded(desk):
 
     assert ended.code == 4
     assert {(row["verdict"], row["blocker"]) for row in ended.data["symbols"]} == {
-        ("blocked", "this account is not the one that was armed")
+        ("blocked", "this account is not one that was armed")
     }

@@ -99,11 +99,11 @@ def test_the_job_of_a_bar_that_is_past_is_skipped(desk):
 
 
 def test_a_job_that_fails_says_so_until_one_ends_well(desk, monkeypatch):
-    def unreachable() -> None:
+    def unreachable(broker_key: str) -> None:
         raise BrokerUnavailableError("nobody answers")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "the_broker", unreachable)
+        patch.setattr(services, "named_broker", unreachable)
         bot_job(runs.create_run(services.JOB, bot_slot().key)[0].pk)
     assert Run.objects.get(job="bot").status == Run.Status.FAILED
     assert Alert.objects.open().filter(key="bot").exists()

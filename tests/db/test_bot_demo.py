@@ -29,6 +29,8 @@ def test_it_watches_symbols_of_its_own_beside_the_portfolio(desk):
     assert list(BotSymbol.objects.enabled().values_list("name", "broker", "data_symbol")) == [
         ("SOLUSD", "mt5", "SOLUSDT"),
         ("ADAUSD", "mt5", "ADAUSDT"),
+        ("SOLUSDT", "binance_spot", "SOLUSDT"),
+        ("ADAUSDT", "binance_futures", "ADAUSDT"),
     ]
     assert not Symbol.objects.traded().filter(name__in=["SOLUSD", "ADAUSD"]).exists()
     BotSettings.objects.get().full_clean()
@@ -73,7 +75,7 @@ def test_a_filter_that_cannot_be_trained_leaves_the_others(desk, monkeypatch):
         return SimpleNamespace(model=SimpleNamespace(pk=target.symbol.name))
 
     monkeypatch.setattr("mlfilter.training.train", train)
-    monkeypatch.setattr("tradingsite.demo_bot.fetch_historical_data", lambda *what: None)
+    monkeypatch.setattr("execution.bot.enrolling.fetch_historical_data", lambda *what: None)
     monkeypatch.setattr("strategies.promotion.promote", lambda pk, **why: promoted.append((pk, why["override"])))
     demo_bot.train_filters()
 

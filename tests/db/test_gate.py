@@ -70,7 +70,7 @@ def test_an_unreadable_armed_file_means_killed(desk):
 def test_another_account_than_the_armed_one_is_refused(desk):
     ControlRow.objects.update(armed_login=42)
 
-    assert blocked(desk.adjust("BTCUSD", "0.10"), "not the one that was armed")
+    assert blocked(desk.adjust("BTCUSD", "0.10"), "not one that was armed")
     assert desk.deals() == []
 
 
@@ -78,7 +78,7 @@ def test_where_another_account_was_armed_by_file_and_row_this_one_is_refused(des
     control.armed_file().arm(ArmedMark(login=42, server=desk.account.server))
     ControlRow.objects.update(armed_login=42, armed_server=desk.account.server)
 
-    assert blocked(desk.adjust("BTCUSD", "0.10"), "not the one that was armed")
+    assert blocked(desk.adjust("BTCUSD", "0.10"), "not one that was armed")
     assert desk.deals() == []
 
 

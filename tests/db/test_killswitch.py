@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 
 from execution.errors import RiskRefusedError, UnknownKillError
+from execution.guarding import notice_missing_file
 from execution.killing import kill_and_flatten
 from execution.models import Attempt, ControlRow, Intent, KillEvent
 from execution.rearm import arm, arm_checks, arm_phrase
 from execution.safety import control, killswitch
 from execution.safety.control import State
-from execution.sentinel import Sentinel, notice_missing_file
+from execution.sentinel import Sentinel
 from ops import heartbeats
 from ops.audit import SYSTEM
 from ops.models import Alert, AuditEntry

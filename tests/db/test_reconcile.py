@@ -11,6 +11,7 @@ import pytest
 from execution.brokers.base import SendResult
 from execution.brokers.magic import Family, encode_magic
 from execution.errors import ConfigError, RiskRefusedError
+from execution.guarding import guard_account
 from execution.limits import current_limits, loss_budgets
 from execution.models import Account, Attempt, FillRecord, Intent, LegRecord
 from execution.safety import killswitch
@@ -18,7 +19,7 @@ from execution.safety.control import State, current_control
 from execution.safety.outcomes import Outcome
 from execution.safety.reconcile import HORIZON_S, PROOFS_APART_S, PROOFS_OF_ABSENCE, close_orphans, reconcile
 from execution.safety.risk.context import LossKind
-from execution.sentinel import Sentinel, guard_account
+from execution.sentinel import Sentinel
 from execution.wire import connect_broker
 from ops import clock
 from ops.audit import SYSTEM

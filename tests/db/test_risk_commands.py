@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 
 from execution.errors import BrokerUnavailableError
+from execution.guarding import guard_account
 from execution.models import ControlRow, DayStart, Enrolment, LimitRow, QuietHoursRow
 from execution.safety import control
 from execution.safety.control import State
 from execution.safety.gate import request_counts
 from execution.safety.risk import LIMITS, RULES
 from execution.safety.risk.programme import Lines, MaxLossKind
-from execution.sentinel import guard_account
 from ops import clock
 from simulator import control as market
 from simulator import metatrader5

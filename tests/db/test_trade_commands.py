@@ -185,10 +185,10 @@ def test_arming_shows_its_checks(desk):
 
     assert [check["name"] for check in checks] == [
         "the broker answers",
-        "the last kill is flat",
         "no request is in doubt",
         "the broker holds what our book says",
         "there is room to lose",
+        "the last kill is flat",
         "the data is fresh",
     ]
     assert all(check["ok"] for check in checks)

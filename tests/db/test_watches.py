@@ -214,7 +214,7 @@ def test_a_kill_that_takes_longer_than_a_minute_is_noticed_until_it_is_flat(desk
     assert found(slow_kills) == []
     type(event).objects.update(latched_at=event.latched_at - timedelta(seconds=61))
     assert found(slow_kills) == ["kill:slow"]
-    killswitch.confirm_flat(event, read_at=clock.wall_now())
+    killswitch.confirm_flat(event, "mt5", read_at=clock.wall_now())
     assert found(slow_kills) == []
 
 
@@ -223,7 +223,7 @@ def test_a_kill_that_takes_longer_than_a_minute_is_noticed_until_it_is_flat(desk
 
 def test_each_line_of_a_loss_is_told_once_as_it_is_crossed_and_over_on_the_way_back():
     def at(equity: str) -> dict[str, tuple[str, int]]:
-        tell_of_losses([budget()], Decimal(equity))
+        tell_of_losses("mt5", [budget()], Decimal(equity))
         return open_alerts()
 
     assert at("96000.01") == {}
@@ -238,25 +238,25 @@ def test_each_line_of_a_loss_is_told_once_as_it_is_crossed_and_over_on_the_way_b
 
 def test_two_budgets_are_two_alerts():
     other = budget(kind=LossKind.DRAWDOWN, source="FTMO", floor=Decimal(90_000))
-    tell_of_losses([budget(), other], Decimal(95_900))
+    tell_of_losses("mt5", [budget(), other], Decimal(95_900))
     assert open_alerts() == {"loss:daily:limits": ("warning", 1)}
-    tell_of_losses([budget(), other], Decimal(92_000))
+    tell_of_losses("mt5", [budget(), other], Decimal(92_000))
     assert set(open_alerts()) == {"loss:daily:limits", "loss:drawdown:FTMO"}
 
 
 def test_the_sentinel_tells_of_a_loss_and_kills_though_telling_fails(desk, monkeypatch):
-    def refuse(budgets, equity):
+    def refuse(broker_key, budgets, equity):
         raise RuntimeError("not told")
 
     lost = budget(start=Decimal(10**9), floor=Decimal(9 * 10**8))
-    monkeypatch.setattr("execution.sentinel.loss_budgets", lambda *args, **kwargs: (lost,))
+    monkeypatch.setattr("execution.guarding.loss_budgets", lambda *args, **kwargs: (lost,))
     Sentinel().round()
     assert open_alerts()["loss:daily:limits"] == ("critical", 1)
     assert open_alerts()["kill"] == ("critical", 1)
     Alert.objects.all().delete()
-    monkeypatch.setattr("execution.sentinel.tell_of_losses", refuse)
+    monkeypatch.setattr("execution.guarding.tell_of_losses", refuse)
     type(killswitch.last_kill()).objects.all().delete()
-    monkeypatch.setattr("execution.sentinel.control.current_control", _armed)
+    monkeypatch.setattr("execution.guarding.control.current_control", _armed)
     with pytest.raises(RuntimeError, match="not told"):
         Sentinel().round()
     assert killswitch.last_kill() is not None
@@ -271,7 +271,7 @@ def _armed(**scope):
 
 def test_the_budgets_of_the_desk_have_alerts_of_their_own_each(desk):
     budgets = loss_budgets(desk.account, current_limits(), clock.market_now())
-    tell_of_losses(budgets, Decimal(0))
+    tell_of_losses("mt5", budgets, Decimal(0))
     assert len(open_alerts()) == len(budgets) == len({(b.kind, b.source) for b in budgets})
 
 

@@ -29,11 +29,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from execution.chaos import person
 from execution.chaos.crashes import POINTS, crash_at
 from execution.chaos.facts import Repeat
+from execution.guarding import killing
 from execution.models import Decision, Intent
 from execution.safety.control import State, current_control
 from execution.safety.gate import Gate
 from execution.safety.reconcile import close_orphans, reconcile
-from execution.sentinel import Sentinel, killing
+from execution.sentinel import Sentinel
 from execution.sessions.hourly import require_not_killed, trading_lease
 from execution.sessions.slots import HOUR, floor_hour
 from execution.wire import the_broker

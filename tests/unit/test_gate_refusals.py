@@ -82,7 +82,7 @@ def test_an_entry_on_any_other_bar_than_the_newest_closed_one_is_refused(desk, b
 @pytest.mark.parametrize("mark", [None, replace(MARK, login=42), replace(MARK, server="Broker-Live")])
 def test_an_entry_on_another_account_than_the_armed_one_is_refused(desk, mark):
     desk.mark = mark
-    with pytest.raises(RiskRefusedError, match="not the one that was armed") as refused:
+    with pytest.raises(RiskRefusedError, match="not one that was armed") as refused:
         desk.gate.send(make_leg(), ENTRY)
     assert refused.value.codes == ("state:account",)
     assert nothing_was_sent(desk)

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from execution.models import ControlRow
 from execution.safety.armed import ArmedMark
-from execution.safety.control import State, armed_file
+from execution.safety.control import State, armed_file, mark_of
 from market.models import Symbol
 from strategies import registry
 from strategies.manifests import ModelFileError
@@ -74,6 +74,7 @@ def _armed(row: ControlRow, mark: ArmedMark | None) -> Finding:
     if mark is None:
         detail = f"missing or unreadable, though the desk is {row.state}: this counts as killed"
         return fail("armed file", detail, fix="manage.py trade_arm --check")
-    if (mark.login, mark.server) != (row.armed_login, row.armed_server):
-        return fail("armed file", "names another account than the row", fix="manage.py trade_arm --check")
-    return ok("armed file", f"{row.state}, for …{str(mark.login)[-4:]} {mark.server}")
+    if mark != mark_of(row):
+        return fail("armed file", "names other accounts than the row", fix="manage.py trade_arm --check")
+    venues = "".join(f", …{str(login)[-4:]} {server}" for login, server in mark.venues.values())
+    return ok("armed file", f"{row.state}, for …{str(mark.login)[-4:]} {mark.server}{venues}")

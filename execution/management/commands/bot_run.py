@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 
 from execution.bot.services import JOB, newest_slots, run_bot_now, run_of, watched_symbols
 from execution.errors import ConfigError
-from execution.sessions.bot_reports import BotReport
+from execution.sessions.bot_reports import BotReport, code_of
 from execution.sessions.bot_slots import BotSlot
 from market.terminal.errors import TerminalError
 from ops import clock, runs
 from ops.command import DeskCommand, Outcome
-from ops.errors import DeskError, ExitCode
+from ops.errors import DeskError
 
 LOOK_EVERY_S = 0.5
 
@@ -31,12 +31,12 @@ class Command(DeskCommand):
     def run(self, **options: Any) -> Outcome:
         slots = newest_slots()
         if not slots:
-            raise ConfigError("the bot watches no symbol of this site's broker; add and enable one in the admin")
+            raise ConfigError("the bot watches no symbol; add and enable one in the admin")
         if options["dry_run"]:
             return _announced(slots)
         if not options["once"]:
             self._go_on()
-        return _told([run_bot_now(run_of(slot)) for slot in slots])
+        return _told([report for slot in slots for report in run_bot_now(run_of(slot))])
 
     def _go_on(self) -> NoReturn:
         """Run each bar as it closes; the interrupt that ends this comes between two steps that are written down."""
@@ -48,7 +48,7 @@ class Command(DeskCommand):
 
     def _one(self, slot: BotSlot) -> None:
         try:
-            self.stderr.write(run_bot_now(run_of(slot)).as_text())
+            self.stderr.write("\n".join(report.as_text() for report in run_bot_now(run_of(slot))))
         except (DeskError, TerminalError) as error:  # the next bar is tried anew
             self.stderr.write(str(error))
 
@@ -61,10 +61,8 @@ def _announced(slots: list[BotSlot]) -> Outcome:
 
 
 def _told(reports: list[BotReport]) -> Outcome:
-    codes = {report.exit_code for report in reports}
-    code = codes.pop() if len(codes) == 1 else ExitCode.PARTLY
     return Outcome(
         data={"runs": [report.as_data() for report in reports]},
         text="\n".join(report.as_text() for report in reports),
-        exit_code=code,
+        exit_code=code_of(reports),
     )
