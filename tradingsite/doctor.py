@@ -27,6 +27,7 @@ CHECKS: dict[str, str] = {
     "data": "tradingsite.health.market.check_data",
     "models": "tradingsite.health.trading.check_models",
     "armed": "tradingsite.health.trading.check_armed",
+    "venues": "tradingsite.health.venues.check_venues",
     "static": "tradingsite.health.machine.check_static",
 }
 

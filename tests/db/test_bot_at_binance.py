@@ -15,6 +15,7 @@ from execution.killing import kill_and_flatten
 from execution.models import Account, Attempt, BotTrade, ControlRow, FillRecord, KillEvent
 from execution.rearm import arm_checked, arm_checks
 from execution.safety import control, killswitch
+from execution.safety.armed import ArmedMark
 from execution.safety.control import State
 from execution.safety.killswitch import waiting_venues
 from execution.sentinel import Sentinel
@@ -29,6 +30,9 @@ from simulator.ratelimit import Verdict, WeightLimiter
 from tests.bot_builders import bot_slot, found_setup, next_bar, scanning, venue_positions, watch_symbol
 from tests.command_line import manage
 from tests.desk import Desk, open_desk
+from tests.docs_shapes import assert_documented
+from tradingsite.health.finding import State as Health
+from tradingsite.health.venues import check_venues
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SYMBOL, BASE = "SOLUSDT", "SOL"
@@ -355,3 +359,26 @@ def test_fills_are_booked_once(entered, venue):
         VenueGuard(venue).look()
 
     assert before == FillRecord.objects.filter(account=account).count() >= 1
+
+
+def test_the_status_shows_every_account_and_says_of_one_that_is_away_why(entered, venue, monkeypatch):
+    seen = manage("trade_status", "--json").data
+    assert_documented("trade_status", seen)
+    [there] = seen["venues"]
+    assert (there["broker"], [p["symbol"] for p in there["positions"]], there["trouble"]) == (venue, [SYMBOL], "")
+    assert Decimal(str(there["positions"][0]["volume"])) == held(entered, venue)
+    assert SYMBOL in manage("trade_status").out
+    monkeypatch.setattr("execution.brokers.binance_account.BinanceAccount._attach", _away)
+
+    [gone] = manage("trade_status", "--json").data["venues"]
+    assert (gone["account"], gone["positions"], gone["trouble"]) == (None, [], "the exchange is away")
+    assert f"{venue}: the exchange is away" in manage("trade_status").out
+
+
+def test_the_doctor_looks_at_each_account_and_whether_it_is_armed(desk, venue, monkeypatch):
+    assert [(f.name, f.state) for f in check_venues()] == [(venue, Health.OK)]
+    control.armed_file().arm(ArmedMark(login=1, server="Sim"))
+    ControlRow.objects.filter(scope="system").update(armed_login=1, armed_server="Sim", armed_venues={})
+    assert [(f.name, f.state) for f in check_venues()] == [(venue, Health.OK), (f"{venue} armed", Health.WARN)]
+    monkeypatch.setattr("execution.brokers.binance_account.BinanceAccount._attach", _away)
+    assert [(f.state, f.detail) for f in check_venues()] == [(Health.FAIL, "the exchange is away")]
