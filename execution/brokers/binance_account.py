@@ -123,8 +123,13 @@ class BinanceAccount:
         self.wire.close()
 
     def stamp(self) -> float:
-        """Return the venue's own clock, read now, in seconds: what is signed for a write is older than this."""
-        return self.wire.sync() / 1000
+        """Return our real seconds, from before the venue's clock was read: what is signed for a write is older.
+
+        Real ones, because a simulated venue's may run faster than a permit lives.
+        """
+        moment = self._mono()
+        self.wire.sync()
+        return moment
 
     def highest_fence(self) -> int:
         """Return the highest token that any process of this account has sent with."""
@@ -246,22 +251,19 @@ class BinanceAccount:
         return self._taken
 
     def _moment(self) -> float:
-        """Return the venue's clock as it was carried on, without asking."""
-        try:
-            return self.wire.now_ms() / 1000
-        except BrokerError:
-            return float("inf")
+        """Return the clock of permits and results, in seconds."""
+        return self._mono()
 
     def _admit(self, permit: Permit, *, reduces: bool) -> None:
-        self.fence.admit(permit, reduces=reduces, now=self.wire.now_ms() / 1000)
+        self.fence.admit(permit, reduces=reduces, now=self._moment())
 
     def _send(
         self, endpoint: str, parameters: dict[str, Any], permit: Permit, *, action: RequestAction, reduces: bool
     ) -> tuple[HttpReply, Sent]:
         """Pass the fence and send; only a success comes back.
 
-        The stamp that is signed is ``not_after`` less the receive window: older than the sender's last look at the
-        latch, and such that the venue itself refuses the request after ``not_after``.
+        The stamp that is signed is the venue's time at ``not_after`` less the receive window: older than the sender's
+        last look at the latch, and such that the venue itself refuses the request after ``not_after``.
 
         Raises
         ------
@@ -272,7 +274,7 @@ class BinanceAccount:
         """
         self._admit(permit, reduces=reduces)
         sent = Sent(endpoint=endpoint, parameters=parameters, moment=min(self._moment(), permit.not_after))
-        stamp = min(int(permit.not_after * 1000) - RECV_WINDOW_MS, self.wire.now_ms())
+        stamp = min(self.wire.ms_at(permit.not_after) - RECV_WINDOW_MS, self.wire.now_ms())
         try:
             reply = self.wire.call(endpoint, parameters | {"timestamp": stamp})
         except (BrokerError, ConfigError, ValueError, LookupError, TypeError, OSError) as error:
@@ -294,4 +296,4 @@ class BinanceAccount:
 
     def _later(self, permit: Permit) -> Permit:
         """Return leave to make good what a write has left behind, by the same trader."""
-        return Permit(fence=permit.fence, not_after=self.wire.now_ms() / 1000 + GRACE_S, reduce=True)
+        return Permit(fence=permit.fence, not_after=self._mono() + GRACE_S, reduce=True)

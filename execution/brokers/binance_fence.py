@@ -1,7 +1,7 @@
 """The fence of a Binance account: the last look before a request leaves, shared by all processes through two files.
 
 Each write carries a fencing token and ``not_after``. It is refused here when a higher token has been seen, when
-``not_after`` has passed on the venue's clock, or when the latch is on and the write may add risk. The files are read
+``not_after`` has passed on this machine's clock, or when the latch is on and the write may add risk. The files are read
 afresh for each of them: the highest token in one, under a lock; the latch is the other's being there, so that a kill
 needs no lock, and nobody who was stopped in the middle can write it away.
 
@@ -93,7 +93,7 @@ class VenueFence:
         reduces : bool
             It cannot add risk: a reduction that the venue itself holds to that, or a taking back.
         now : float
-            The venue's clock, seconds.
+            The clock that the permit was written with, seconds.
 
         Raises
         ------

@@ -17,6 +17,7 @@ from execution.brokers.binance_parse import Resting, SymbolRules, protects
 from execution.brokers.binance_parse_futures import parse_algo_order
 from execution.brokers.binance_replies import Sent, already_so, done
 from execution.brokers.binance_requests import plain_number
+from execution.brokers.binance_wire import BinanceWire
 from execution.errors import BrokerError, ConfigError
 from execution.planning.orders import Position
 from execution.safety.outcomes import Outcome, RequestAction
@@ -29,6 +30,8 @@ ONE_ALREADY_RESTS = -4130  # the venue takes one closing order of a kind and dir
 
 class Account(Protocol):
     """What the keeper needs of the adapter."""
+
+    wire: BinanceWire
 
     def _cancel(self, resting: Resting, permit: Permit) -> SendResult: ...
     def _later(self, permit: Permit) -> Permit: ...
@@ -130,7 +133,7 @@ class AlgoKeeper:
             "triggerPrice": plain_number(level),
             "workingType": "CONTRACT_PRICE",
             "closePosition": "true",
-            "clientAlgoId": resting_id_of(self.position.magic, role, int(permit.not_after * 1000)),
+            "clientAlgoId": resting_id_of(self.position.magic, role, self.account.wire.ms_at(permit.not_after)),
         }
         reply, sent = self.account._send(
             "fapiPrivatePostAlgoOrder", parameters, permit, action=RequestAction.PROTECT, reduces=permit.reduce

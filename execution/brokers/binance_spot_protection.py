@@ -22,6 +22,7 @@ from execution.brokers.binance_parse import Resting, SymbolRules, parse_report, 
 from execution.brokers.binance_parse_spot import SpotAccount, parse_order_list
 from execution.brokers.binance_replies import Sent, already_so, done
 from execution.brokers.binance_requests import plain_number
+from execution.brokers.binance_wire import BinanceWire
 from execution.errors import BrokerError, ConfigError
 from execution.planning.orders import OrderKind, Position, Side
 from execution.safety.outcomes import Outcome, RequestAction
@@ -34,6 +35,8 @@ STOP_KINDS = frozenset({OrderKind.STOP, OrderKind.STOP_LIMIT})
 
 class Account(Protocol):
     """What the keeper needs of the adapter."""
+
+    wire: BinanceWire
 
     def _account(self) -> SpotAccount: ...
     def _cancel(self, resting: Resting, permit: Permit) -> SendResult: ...
@@ -163,7 +166,7 @@ class OcoKeeper:
         }
 
     def _id(self, role: str, permit: Permit) -> str:
-        return resting_id_of(self.position.magic, role, int(permit.not_after * 1000))
+        return resting_id_of(self.position.magic, role, self.account.wire.ms_at(permit.not_after))
 
     def _on_tick(self, level: Decimal | None) -> Decimal | None:
         if level is None:

@@ -130,10 +130,14 @@ class BinanceWire:
 
     def now_ms(self) -> int:
         """Return the venue's clock as far as it is known, in ms."""
+        return self.ms_at(self._mono())
+
+    def ms_at(self, moment: float) -> int:
+        """Return the venue's clock at a moment of ours, in seconds of ``mono``: in ms, and never ahead of it."""
         if self._clock is None:
-            return self.sync()
-        ms, at = self._clock
-        return ms + int((self._mono() - at) * 1000)
+            self.sync()
+        ms, at = self._clock or (0, 0.0)
+        return ms + int((moment - at) * 1000)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -36,6 +36,8 @@ from tradingsite.health.venues import check_venues
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SYMBOL, BASE = "SOLUSDT", "SOL"
+# What does not depend on how a venue trades is looked at on one.
+on_one = pytest.mark.parametrize("venue", ["binance_futures"], indirect=True)
 
 
 @pytest.fixture(params=["binance_spot", "binance_futures"])
@@ -114,6 +116,7 @@ def test_an_entry_rests_with_its_stop_and_its_target_at_the_exchange(entered, ve
     assert {order.side for order in resting(entered)} == {"SELL"}
 
 
+@on_one
 def test_the_same_bar_again_enters_nothing(entered, venue):
     before = held(entered, venue)
     run_bar(Setup.objects.get())
@@ -235,6 +238,7 @@ def _away(self: object) -> None:
     raise BrokerUnavailableError("the exchange is away")
 
 
+@on_one
 def test_killed_nothing_is_entered_and_what_the_kill_closed_is_booked(entered, venue):
     kill_and_flatten(SYSTEM, cause="a test", timeout_s=30)
     n_sent = Attempt.objects.count()
@@ -262,6 +266,7 @@ def test_while_the_database_takes_no_row_the_kill_closes_all_the_same(entered, v
 # --- arming ----------------------------------------------------------------------------------------------------------
 
 
+@on_one
 def test_arming_reads_every_venue_in_use_and_binds_to_its_account(desk, venue):
     checks = arm_checks()
 
@@ -275,6 +280,7 @@ def test_arming_reads_every_venue_in_use_and_binds_to_its_account(desk, venue):
     assert ControlRow.objects.get(scope="system").armed_venues == {venue: [account.login, account.server]}
 
 
+@on_one
 def test_a_venue_that_was_added_after_arming_trades_once_it_is_armed_too(tmp_path, venue):
     with open_desk(tmp_path) as desk:
         watch_symbol(SYMBOL, broker=venue, data_symbol=SYMBOL)
@@ -285,6 +291,7 @@ def test_a_venue_that_was_added_after_arming_trades_once_it_is_armed_too(tmp_pat
         assert kill_and_flatten(SYSTEM, cause="a test", timeout_s=10)["flat_at"]  # not held up by that venue
 
 
+@on_one
 def test_an_armed_file_of_other_accounts_arms_nothing(desk, venue):
     ControlRow.objects.filter(scope="system").update(armed_venues={venue: [1, "another"]})
     [report] = run_bar(setup_at(venue, desk))
@@ -297,6 +304,7 @@ def test_an_armed_file_of_other_accounts_arms_nothing(desk, venue):
 # --- side by side ----------------------------------------------------------------------------------------------------
 
 
+@on_one
 def test_the_bot_goes_on_at_the_broker_while_an_exchange_is_away(desk, venue, monkeypatch):
     watch_symbol()
     mine, there = found_setup(desk), setup_at(venue, desk, direction="short")
@@ -311,6 +319,7 @@ def test_the_bot_goes_on_at_the_broker_while_an_exchange_is_away(desk, venue, mo
     assert Alert.objects.open().filter(key=f"{venue}:bot").exists()
 
 
+@on_one
 def test_the_guard_tells_of_an_exchange_that_is_away_and_of_its_return(desk, venue):
     guard = VenueGuard(venue)
     with pytest.MonkeyPatch.context() as patch:
@@ -323,6 +332,7 @@ def test_the_guard_tells_of_an_exchange_that_is_away_and_of_its_return(desk, ven
     assert not Alert.objects.filter(key=UNREACHABLE).exists()
 
 
+@on_one
 def test_the_page_and_the_analysis_keep_to_the_account_of_the_broker(entered, venue):
     from execution.account_periods import current_live_account
     from execution.services import account_row
@@ -343,6 +353,7 @@ def test_a_lost_answer_to_a_protection_is_settled_while_the_stop_rests(entered, 
     assert len(resting(entered)) == 2
 
 
+@on_one
 def test_the_command_reports_each_venue(desk, venue):
     setup = setup_at(venue, desk)
     with scanning(setup):
@@ -352,6 +363,7 @@ def test_the_command_reports_each_venue(desk, venue):
     assert [(run["broker"], run["symbols"][0]["verdict"]) for run in ended.data["runs"]] == [(venue, "traded")]
 
 
+@on_one
 def test_fills_are_booked_once(entered, venue):
     account = Account.objects.get(broker=venue)
     before = FillRecord.objects.filter(account=account).count()
@@ -361,6 +373,7 @@ def test_fills_are_booked_once(entered, venue):
     assert before == FillRecord.objects.filter(account=account).count() >= 1
 
 
+@on_one
 def test_the_status_shows_every_account_and_says_of_one_that_is_away_why(entered, venue, monkeypatch):
     seen = manage("trade_status", "--json").data
     assert_documented("trade_status", seen)
@@ -375,6 +388,7 @@ def test_the_status_shows_every_account_and_says_of_one_that_is_away_why(entered
     assert f"{venue}: the exchange is away" in manage("trade_status").out
 
 
+@on_one
 def test_the_doctor_looks_at_each_account_and_whether_it_is_armed(desk, venue, monkeypatch):
     assert [(f.name, f.state) for f in check_venues()] == [(venue, Health.OK)]
     control.armed_file().arm(ArmedMark(login=1, server="Sim"))
