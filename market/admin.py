@@ -69,21 +69,21 @@ class RecentTradeAdmin(FactAdmin):
 
 @admin.register(FundingRate)
 class FundingRateAdmin(FactAdmin):
-    list_display = ["symbol", "at", "rate", "mark_price"]
+    list_display = ["symbol", "at", "rate", "mark_price", "received_at"]
     list_filter = ["symbol"]
     search_fields = ["symbol"]
 
 
 @admin.register(BookSnapshot)
 class BookSnapshotAdmin(FactAdmin):
-    list_display = ["symbol", "at", "bid", "ask", "bid_quantity", "ask_quantity", "imbalance"]
+    list_display = ["symbol", "at", "bid", "ask", "bid_quantity", "ask_quantity", "imbalance", "received_at"]
     list_filter = ["symbol"]
     search_fields = ["symbol"]
 
 
 @admin.register(Sentiment)
 class SentimentAdmin(FactAdmin):
-    list_display = ["at", "value", "label"]
+    list_display = ["at", "value", "label", "received_at"]
     list_filter = ["label"]
 
 

@@ -185,6 +185,9 @@ class OutsideReading(models.Model):
 
     symbol = models.CharField(max_length=32, blank=True, help_text="at the exchange; empty for the whole market")
     at_ms = models.BigIntegerField(help_text="the source's stamp, UTC, ms since 1970")
+    received_ms = models.BigIntegerField(
+        null=True, help_text="market time when it came, ms; null: history, there before anybody watched"
+    )
 
     class Meta:
         abstract = True
@@ -197,6 +200,10 @@ class OutsideReading(models.Model):
     @property
     def at(self) -> datetime:
         return from_ms(self.at_ms)
+
+    @property
+    def received_at(self) -> datetime | None:
+        return None if self.received_ms is None else from_ms(self.received_ms)
 
 
 class FundingRate(OutsideReading):

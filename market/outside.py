@@ -31,8 +31,10 @@ class Readings:
     at_ms : ndarray of shape (n,), int64
         Stamps, strictly increasing.
     values : ndarray of shape (n,), float64
+    received_ms : ndarray of shape (n,), int64, or None
+        When each came. None, and 0 for one of them: it is history, and counts from when it was out.
     newest_ms : int or None
-        The newest stamp before the bars' end that is stored at all, also when it is older than these; None for none.
+        The newest stamp that was known at the bars' end, also when it is older than these; None for none.
     """
 
     column: str
@@ -40,7 +42,14 @@ class Readings:
     timing: Timing
     at_ms: Ints
     values: Floats
+    received_ms: Ints | None = None
     newest_ms: int | None
+
+    @property
+    def known_ms(self) -> Ints:
+        """Return from when on each counts: a late one from when it was there, never before it was out."""
+        out_ms: Ints = self.at_ms + self.timing.delay_ms
+        return out_ms if self.received_ms is None else np.maximum(out_ms, self.received_ms)
 
 
 def join_outside(index: pd.DatetimeIndex, sources: Sequence[Readings], *, interval: str) -> pd.DataFrame:
@@ -83,15 +92,26 @@ def join_outside(index: pd.DatetimeIndex, sources: Sequence[Readings], *, interv
 
 
 def known_at(close_ms: Ints, source: Readings) -> Floats:
-    """Return what was known of a source at each moment: its newest reading that was out, NaN when that is too old."""
-    out_ms = source.at_ms + source.timing.delay_ms
-    newest = np.searchsorted(out_ms, close_ms, side="right") - 1
+    """Return what was known of a source at each moment: its newest reading that was there, NaN when that is too old."""
     if not len(source.at_ms):
         return np.full(len(close_ms), np.nan)
+    newest = _newest_known(close_ms, source)
     found = np.maximum(newest, 0)
     age_ms = close_ms - source.at_ms[found]
     counts = (newest >= 0) & (age_ms <= source.timing.max_age_ms)
     return np.where(counts, source.values[found], np.nan)
+
+
+def _newest_known(close_ms: Ints, source: Readings) -> Ints:
+    """Return the place of the reading with the newest stamp among those known at each moment; -1 where none is.
+
+    A reading that came late may be known after one with a newer stamp, which then stays the newest.
+    """
+    known_ms = source.known_ms
+    order = np.argsort(known_ms, kind="stable")
+    newest_of_first = np.concatenate([[-1], np.maximum.accumulate(order)])
+    found: Ints = newest_of_first[np.searchsorted(known_ms[order], close_ms, side="right")]
+    return found
 
 
 def closes_ms(index: pd.DatetimeIndex, interval: str) -> Ints:
@@ -110,7 +130,13 @@ def closes_ms(index: pd.DatetimeIndex, interval: str) -> Ints:
 
 def _why_nothing(source: Readings) -> str:
     if source.newest_ms is None:
-        return f"no {source.column}: none of {source.of} is stored by then; `manage.py data_update` brings it"
+        return (
+            f"{source.column} is away: no reading of {source.of} is stored by then; `manage.py data_update` brings it"
+        )
+    limit_ms = source.timing.max_age_ms
     newest = pd.Timestamp(source.newest_ms, unit="ms")
-    limit_h = source.timing.max_age_ms / HOUR_MS
-    return f"no {source.column}: the newest of {source.of} is of {newest:%Y-%m-%d %H:%M}, it counts for {limit_h:.3g} h"
+    ended = newest + pd.Timedelta(limit_ms, unit="ms")
+    return (
+        f"{source.column} is away since {ended:%Y-%m-%d %H:%M}: the newest reading of {source.of} is of "
+        f"{newest:%Y-%m-%d %H:%M}, which counts for {limit_ms / HOUR_MS:.3g} h"
+    )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from django.apps import apps
-from django.db.models import Count, F, Max, Min
+from django.db.models import Count, F, Max, Min, Q
+from django.db.models.functions import Coalesce
 
 from market.errors import UnknownSymbolError
 from market.feeds import OUTSIDE_FEEDS, OutsideFeed, outside_feed
 from market.intervals import HOUR_MS
-from market.models import OutsideReading, from_ms
+from market.models import OutsideReading, Symbol, from_ms
 from market.raw import Floats, Ints
 from market.symbols import chosen_symbols, get_binance_symbol
+from market.watching import watched_symbols
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,9 @@ class OutsideStatus:
         return f"stale, {self.age_hours:.1f} h old: models go without {self.column}" if self.is_stale else "ok"
 
 
-def outside_features(symbol: str, index: pd.DatetimeIndex, *, interval: str) -> pd.DataFrame:
+def outside_features(
+    symbol: str, index: pd.DatetimeIndex, *, interval: str, columns: Collection[str] | None = None
+) -> pd.DataFrame:
     """Return what was known of each outside source at each bar's close; see ``market.outside.join_outside``.
 
     It reads what is stored and asks nobody: ``update_outside`` brings what is due.
@@ -59,17 +63,20 @@ def outside_features(symbol: str, index: pd.DatetimeIndex, *, interval: str) -> 
         UTC open times of the bars.
     interval : str
         How long they are, like ``"15m"``.
+    columns : collection of str, optional
+        Those that are wanted, all by default; others are not read.
     """
     from market.outside import closes_ms, join_outside
 
     close_ms = closes_ms(index, interval)
     name = _exchange_name(symbol)
-    sources = [_readings(outside_feed(source), name, close_ms) for source in OUTSIDE_FEEDS]
+    feeds = [outside_feed(source) for source in OUTSIDE_FEEDS]
+    sources = [_readings(feed, name, close_ms) for feed in feeds if columns is None or feed.column in columns]
     return join_outside(index, sources, interval=interval)
 
 
 def outside_status(names: Sequence[str] | None = None, *, now_ms: int | None) -> list[OutsideStatus]:
-    """Return what is stored of each source, for the traded symbols or those named; ``now_ms`` is market time."""
+    """Return what is stored of each source, for traded and watched symbols or those named, at a market time."""
     symbols = exchange_names(names)
     return [
         _status(outside_feed(source), symbol, now_ms)
@@ -79,9 +86,16 @@ def outside_status(names: Sequence[str] | None = None, *, now_ms: int | None) ->
 
 
 def exchange_names(names: Sequence[str] | None = None) -> list[str]:
-    """Return the exchange's names of the traded symbols, or of those named, each once."""
-    symbols = (symbol.binance_symbol for symbol in chosen_symbols(list(names or [])))
-    return list(dict.fromkeys(name for name in symbols if name))
+    """Return the exchange's names of the traded and the watched symbols, or of those named, each once.
+
+    Raises
+    ------
+    UnknownSymbolError
+        If a name is not registered, or nothing is traded or watched.
+    """
+    symbols = [] if names else [*Symbol.objects.traded(), *watched_symbols()]
+    chosen = symbols or chosen_symbols(list(names or []))
+    return list(dict.fromkeys(symbol.binance_symbol for symbol in chosen if symbol.binance_symbol))
 
 
 def asked_for(source: str, symbols: Sequence[str]) -> Sequence[str]:
@@ -94,11 +108,9 @@ def model_of(feed: type[OutsideFeed] | OutsideFeed) -> type[OutsideReading]:
     return cast("type[OutsideReading]", apps.get_model("market", feed.model))
 
 
-def newest_ms(feed: type[OutsideFeed] | OutsideFeed, symbol: str, *, until_ms: int | None = None) -> int | None:
-    """Return the newest stamp that is stored, by a moment if given; None when there is none."""
+def newest_ms(feed: type[OutsideFeed] | OutsideFeed, symbol: str) -> int | None:
+    """Return the newest stamp that is stored; None when there is none."""
     stored = model_of(feed)._default_manager.filter(symbol=symbol)
-    if until_ms is not None:
-        stored = stored.filter(at_ms__lte=until_ms)
     newest: int | None = stored.aggregate(newest=Max("at_ms"))["newest"]
     return newest
 
@@ -115,21 +127,39 @@ def _readings(feed: type[OutsideFeed], name: str, close_ms: Ints) -> Readings:
     from market.outside import Readings
 
     symbol = name if feed.is_per_symbol else WHOLE_MARKET
-    at_ms, values = np.empty(0, np.int64), np.empty(0)
+    at_ms, values, received_ms = np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
     newest = None
     if len(close_ms) and (name or not feed.is_per_symbol):
         first, last = int(close_ms[0]) - feed.timing.max_age_ms, int(close_ms[-1])
-        at_ms, values = _stored(model_of(feed), symbol, first, last)
-        newest = int(at_ms[-1]) if len(at_ms) else newest_ms(feed, symbol, until_ms=last)
+        at_ms, values, received_ms = _stored(model_of(feed), symbol, first, last)
+        newest = _newest_known(feed, symbol, last)
     of = symbol or ("the market" if not feed.is_per_symbol else "a symbol without a name at the exchange")
-    return Readings(column=feed.column, of=of, timing=feed.timing, at_ms=at_ms, values=values, newest_ms=newest)
+    return Readings(
+        column=feed.column,
+        of=of,
+        timing=feed.timing,
+        at_ms=at_ms,
+        values=values,
+        received_ms=received_ms,
+        newest_ms=newest,
+    )
 
 
-def _stored(model: type[OutsideReading], symbol: str, first_ms: int, last_ms: int) -> tuple[Ints, Floats]:
+def _stored(model: type[OutsideReading], symbol: str, first_ms: int, last_ms: int) -> tuple[Ints, Floats, Ints]:
     stored = model._default_manager.filter(symbol=symbol, at_ms__range=(first_ms, last_ms)).order_by("at_ms")
-    rows: list[tuple[Any, ...]] = list(stored.annotate(number=model.VALUE).values_list("at_ms", "number"))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)  # ms are exact below 2**53
-    return table[:, 0].astype(np.int64), table[:, 1]
+    received = Coalesce("received_ms", 0)
+    numbers = stored.annotate(number=model.VALUE, received=received).values_list("at_ms", "number", "received")
+    rows: list[tuple[Any, ...]] = list(numbers)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)  # ms are exact below 2**53
+    return table[:, 0].astype(np.int64), table[:, 1], table[:, 2].astype(np.int64)
+
+
+def _newest_known(feed: type[OutsideFeed], symbol: str, until_ms: int) -> int | None:
+    """Return the newest stamp of what was out and had come by a moment; None when nothing was."""
+    came = Q(received_ms=None) | Q(received_ms__lte=until_ms)
+    stored = model_of(feed)._default_manager.filter(came, symbol=symbol, at_ms__lte=until_ms - feed.timing.delay_ms)
+    newest: int | None = stored.aggregate(newest=Max("at_ms"))["newest"]
+    return newest
 
 
 def _status(feed: type[OutsideFeed], symbol: str, now_ms: int | None) -> OutsideStatus:

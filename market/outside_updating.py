@@ -65,14 +65,14 @@ class OutsideReport:
 
 
 def update_outside(names: Sequence[str] | None = None, *, feeds: OutsideFeeds | None = None) -> OutsideReport:
-    """Bring the readings that are due, for the traded symbols or those named; failures are in the result.
+    """Bring the readings that are due, for traded and watched symbols or those named; failures are in the result.
 
     A source that has nothing newer yet is not asked, so this may be called at every bar.
 
     Raises
     ------
     UnknownSymbolError
-        If a name is not registered, or nothing is traded; before anything is asked for.
+        If a name is not registered, or nothing is traded or watched; before anything is asked for.
     """
     symbols, now_ms = exchange_names(names), market_now_ms()
     due = {source: _due(source, asked_for(source, symbols), now_ms) for source in OUTSIDE_FEEDS}
@@ -87,11 +87,17 @@ def update_outside(names: Sequence[str] | None = None, *, feeds: OutsideFeeds | 
 
 
 def store_readings(
-    model: type[OutsideReading], symbol: str, readings: Sequence[Reading], *, source: str
+    model: type[OutsideReading],
+    symbol: str,
+    readings: Sequence[Reading],
+    *,
+    source: str,
+    received_ms: int | None = None,
 ) -> tuple[int, int]:
     """Store the readings of moments that have none, and return how many were new and how many differ.
 
-    The first value of a moment stands: it is what a model could see. Others go to quarantine.
+    The first value of a moment stands: it is what a model could see. Others go to quarantine. ``received_ms`` is market
+    time, before which nobody can have seen the new ones; None for a history.
     """
     if not readings:
         return 0, 0
@@ -101,7 +107,9 @@ def store_readings(
         stored = {row["at_ms"]: row for row in rows.values(*type(readings[0])._fields)}
         new = [reading for reading in readings if reading.at_ms not in stored]
         model._default_manager.bulk_create(
-            [model(symbol=symbol, **reading._asdict()) for reading in new], ignore_conflicts=True, batch_size=500
+            [model(symbol=symbol, received_ms=received_ms, **reading._asdict()) for reading in new],
+            ignore_conflicts=True,
+            batch_size=500,
         )
         differing = [each for each in readings if stored.get(each.at_ms, each._asdict()) != each._asdict()]
         quarantine(
@@ -139,7 +147,9 @@ def _update_one(source: str, feed: OutsideFeed, symbol: str) -> OutsideUpdate:
         newest = newest_ms(feed, symbol)
         since_ms = market_now_ms() - FIRST_HISTORY_MS if newest is None else newest
         readings = feed.readings(symbol, since_ms=since_ms)
-        n_new, n_differing = store_readings(model_of(feed), symbol, readings, source=source)
+        # What a source had before it was first asked is history; from then on each counts from when it came.
+        received_ms = None if newest is None else market_now_ms()
+        n_new, n_differing = store_readings(model_of(feed), symbol, readings, source=source, received_ms=received_ms)
     except (MarketError, DatabaseError) as error:
         return _failed(source, symbol, error)
     if n_differing:

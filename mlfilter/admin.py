@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
 from mlfilter.models import BotSettings, BotSymbol, Outcome, Setup, SetupBacktest
+from mlfilter.models.settings import outside_choices
 from strategies.admin import Facts
+
+
+class BotSettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when it runs
+    """Outside columns are ticked, not typed."""
+
+    outside_columns = forms.MultipleChoiceField(
+        choices=outside_choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=BotSettings._meta.get_field("outside_columns").help_text,
+    )
+
+    class Meta:
+        model = BotSettings
+        fields = "__all__"  # noqa: DJ007  # the admin says who may edit what
 
 
 @admin.register(BotSettings)
 class BotSettingsAdmin(SimpleHistoryAdmin):  # type: ignore[misc]  # simple_history ships no types
+    form = BotSettingsForm
     list_display = ["__str__", "recognizer", "confidence_threshold", "stop_pct", "target_pct", "risk_per_trade"]
-    history_list_display = ["confidence_threshold", "stop_pct", "target_pct", "risk_per_trade"]
+    history_list_display = ["confidence_threshold", "stop_pct", "target_pct", "risk_per_trade", "outside_columns"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return not BotSettings.objects.exists()

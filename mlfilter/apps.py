@@ -8,7 +8,8 @@ class MlfilterConfig(AppConfig):
     verbose_name = "ML filter"
 
     def ready(self) -> None:
-        """Let the registry of fitted models keep filters, too."""
+        """Let the registry of fitted models keep filters, too, and the market look after the bot's symbols."""
+        from market.watching import register as watch
         from strategies.families import Family, register
 
         register(
@@ -19,3 +20,4 @@ class MlfilterConfig(AppConfig):
                 remedy="manage.py setup_train --symbol {symbol}",
             ),
         )
+        watch("mlfilter", "mlfilter.outside.watched_names")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlfilter.configuration import backtest_settings, new_recognizer, terms_data, terms_of
-from mlfilter.history import file_bars, klines_symbol, newest_close, read_bars
+from mlfilter.ground import Ground, ground_with_enough
+from mlfilter.history import file_bars, klines_symbol, newest_close, read_bars, stored_time
 from mlfilter.models import BotSettings, SetupBacktest, current_settings
 from mlfilter.training import n_tried, recognizer_data
 from ops import clock
@@ -81,19 +82,20 @@ def run_setup_backtest(
     FilterDataError, UnknownSymbolError, BarFileError
         The message says what is missing.
     """
-    from mlfilter.proposals import find_setups
-    from mlfilter.walkforward import walk_forward
+    from mlfilter.walkforward import FIRST_SHARE, walk_forward
 
     started = clock.mono()
     settings = settings or current_settings()
     name, bars = _bars(request)
-    terms = terms_of(settings, request.interval)
+    # What is only learned from decides which outside columns are used, and not what came later.
+    first = int(len(bars) * FIRST_SHARE)
+    ground = ground_with_enough(name, bars, terms_of(settings, request.interval), first=first)
     changed = {"n_configurations": n_tried(name, request.interval) + 1} | (request.changed or {})
-    recognizer = new_recognizer(settings, terms, **changed)
-    found = find_setups(bars, terms)
+    recognizer = new_recognizer(settings, ground.terms, **changed)
+    found = ground.find()
     walked = walk_forward(found, recognizer)
-    compared = _compare(found, walked, settings, terms)
-    row = _row(name, found, walked, compared, recognizer, terms)
+    compared = _compare(found, walked, settings, ground.terms)
+    row = _row(name, ground, found, walked, compared, recognizer)
     row.run_by, row.seconds = actor.name, clock.mono() - started
     if keep:
         row.save()
@@ -106,9 +108,10 @@ def _bars(request: Request) -> tuple[str, pd.DataFrame]:
     if request.file is not None:
         return request.symbol, file_bars(request.file, request.interval, days=request.days)
     symbol = klines_symbol(request.symbol)
-    until = newest_close(symbol, request.interval, until=request.until)
-    since = until - timedelta(days=request.days)
-    return symbol.binance_symbol, read_bars(symbol, request.interval, since=since, until=until)
+    with stored_time(symbol, request.interval):
+        until = newest_close(symbol, request.interval, until=request.until)
+        since = until - timedelta(days=request.days)
+        return symbol.binance_symbol, read_bars(symbol, request.interval, since=since, until=until)
 
 
 def _compare(found: FoundSetups, walked: WalkForward, settings: BotSettings, terms: Terms) -> Comparison:
@@ -122,16 +125,17 @@ def _compare(found: FoundSetups, walked: WalkForward, settings: BotSettings, ter
 
 def _row(
     name: str,
+    ground: Ground,
     found: FoundSetups,
     walked: WalkForward,
     compared: Comparison,
     recognizer: MLPatternRecognizer,
-    terms: Terms,
 ) -> SetupBacktest:
+    terms = ground.terms
     told = walked.report.as_data() | {
         "windows": [window.as_data() for window in walked.windows],
         "n_approved": compared.n_approved,
-        "words": [*walked.report.words, *_words(walked, compared)],
+        "words": [*ground.left_out, *walked.report.words, *_words(walked, compared)],
     }
     return SetupBacktest(
         symbol=name,
@@ -139,7 +143,7 @@ def _row(
         since=found.index[0].to_pydatetime(),
         until=found.index[-1].to_pydatetime(),
         n_bars=len(found.bars),
-        data_hash=bars_hash(found.bars),
+        data_hash=bars_hash(ground.read),
         params={
             "terms": terms_data(terms),
             "recognizer": recognizer_data(recognizer) | {"threshold": recognizer.threshold},

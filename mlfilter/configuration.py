@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlfilter.outside import in_order
+
 if TYPE_CHECKING:
     from mlfilter.backtest import BacktestSettings
     from mlfilter.models import BotSettings
@@ -15,7 +17,13 @@ BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def terms_of(settings: BotSettings, interval: str) -> Terms:
-    """Return what a setup and a success are on bars of an interval."""
+    """Return what a setup and a success are on bars of an interval.
+
+    Raises
+    ------
+    FilterError
+        The settings name an outside column that nobody brings.
+    """
     from mlfilter.proposals import Terms
     from mlfilter.setups import Barriers, Costs
 
@@ -27,6 +35,7 @@ def terms_of(settings: BotSettings, interval: str) -> Terms:
         success_threshold=settings.success_threshold,
         barriers=Barriers(stop_pct=settings.stop_pct, target_pct=settings.target_pct, horizon=settings.horizon),
         costs=Costs(half_spread=settings.half_spread, slippage=settings.slippage, fee=settings.fee),
+        outside=in_order(settings.outside_columns),
     )
 
 
@@ -72,7 +81,7 @@ def terms_data(terms: Terms) -> dict[str, Any]:
     """Return the terms as JSON has them; ``terms_from`` reads them back."""
     from dataclasses import asdict
 
-    return asdict(terms) | {"thresholds": dict(terms.thresholds)}
+    return asdict(terms) | {"thresholds": dict(terms.thresholds), "outside": list(terms.outside)}
 
 
 def terms_from(data: dict[str, Any]) -> Terms:
@@ -80,4 +89,5 @@ def terms_from(data: dict[str, Any]) -> Terms:
     from mlfilter.proposals import Terms
     from mlfilter.setups import Barriers, Costs
 
-    return Terms(**(data | {"barriers": Barriers(**data["barriers"]), "costs": Costs(**data["costs"])}))
+    values = {"barriers": Barriers(**data["barriers"]), "costs": Costs(**data["costs"])}
+    return Terms(**(data | values | {"outside": tuple(data.get("outside", ()))}))  # older versions knew of none

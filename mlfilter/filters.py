@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from mlfilter.configuration import TAKER_COLUMNS, rules
+from mlfilter.ground import Ground, ground_of
 from mlfilter.models import BotSettings, BotSymbol, Outcome, current_settings
+from mlfilter.outside import columns_of
 from strategies import registry
 from strategies.models import FittedModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlfilter.proposals import Terms
     from mlfilter.recognizers.recognizer import MLPatternRecognizer
 
 FAMILY = "setup_filter"  # FittedModel.strategy
@@ -94,9 +98,8 @@ def add_outcomes(loaded: LoadedFilter, data_symbol: str) -> int:
         known_at__gt=model.fit_to,
     )
     for row in rows.select_related("setup").order_by("known_at", "pk"):
-        features = row.setup.features
-        if set(loaded.recognizer.feature_names_) <= features.keys() and None not in features.values():
-            ordered = {name: features[name] for name in loaded.recognizer.feature_names_}
+        ordered = {name: row.setup.features.get(name) for name in loaded.recognizer.feature_names_}
+        if None not in ordered.values():
             loaded.recognizer.add_trade_outcome(ordered, as_outcome(row))
             added += 1
     return added
@@ -113,3 +116,11 @@ def bars_for(recognizer: MLPatternRecognizer, bars: pd.DataFrame) -> pd.DataFram
     if with_taker & set(recognizer.feature_names_):
         return bars
     return bars[[name for name in bars.columns if name not in TAKER_COLUMNS]]
+
+
+def ground_for(
+    recognizer: MLPatternRecognizer, symbol: str, bars: pd.DataFrame, terms: Terms, *, since: datetime | None = None
+) -> Ground:
+    """Return bars with what a recognizer was trained on beside them, today's settings aside; see ``ground_of``."""
+    fed = replace(terms, outside=columns_of(recognizer.feature_names_))
+    return ground_of(symbol, bars_for(recognizer, bars), fed, since=since)

@@ -1,8 +1,7 @@
 """Open a filter, score with it and train it again in a Python process that has done nothing else.
 
-What a filter says must not depend on the process that trained it. ``check`` starts ``python -m mlfilter.fresh``, gives
-it the request on its standard input (the signing key too, which no list of processes may show) and the setups in a
-file.
+What a filter says must not depend on the process that trained it. ``check`` runs this module by ``ops.fresh`` and
+gives it the request and, in a file, the setups.
 The scores are compared, not the files: a tree in memory has padding between its numbers, which a pickle keeps.
 
 No Django here: neither side needs the database.
@@ -11,9 +10,6 @@ No Django here: neither side needs the database.
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,17 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlfilter.errors import FilterError
+from ops.fresh import TIMEOUT_S, ask, serve
 from strategies import artifacts
-from strategies.fresh import FreshProcessError
 from strategies.manifests import ModelFileError, Slot
-from strategies.provenance import PROJECT
 
 if TYPE_CHECKING:
     from mlfilter.recognizers.recognizer import MLPatternRecognizer
     from mlfilter.recognizers.trainingset import TrainingSet
 
-TIMEOUT_S = 600.0
-SHOWN_CHARACTERS = 300  # of what a process that failed said last
 ARRAYS = ("X", "y", "times", "known_at", "r")
 
 
@@ -81,7 +74,7 @@ def check(task: Task, *, root: Path, key: bytes, timeout_s: float = TIMEOUT_S) -
         np.savez(file, names=list(task.known.names), **{name: getattr(task.known, name) for name in ARRAYS})
         plain = {name: getattr(task, name) for name in ("path", "sha256", "sources", "params", "embargo_s")}
         request = {"root": str(root), "key": key.decode(), "slot": asdict(task.slot), "setups": str(file)} | plain
-        return Answer(**_run(json.dumps(request), timeout_s))
+        return Answer(**ask("mlfilter.fresh", request, what="the filter", timeout_s=timeout_s))
 
 
 def answer(task: Task, *, root: Path, key: bytes) -> Answer:
@@ -103,21 +96,6 @@ def scores_hash(recognizer: MLPatternRecognizer, known: TrainingSet) -> str:
     return hashlib.sha256(recognizer.probabilities(known.X).astype("<f8").tobytes()).hexdigest()
 
 
-def _run(request: str, timeout_s: float) -> dict[str, str]:
-    command = [sys.executable, "-m", "mlfilter.fresh"]
-    try:
-        done = subprocess.run(  # noqa: S603  # our own module
-            command, input=request, capture_output=True, text=True, timeout=timeout_s, cwd=PROJECT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise FreshProcessError(f"a fresh process did not check the filter within {timeout_s:.0f} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip()[-SHOWN_CHARACTERS:] or "nothing"
-        raise FreshProcessError(f"a fresh process that checks a filter ended with {done.returncode}; it said: {said}")
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
-
-
 def _as_task(request: dict[str, Any]) -> Task:
     import numpy as np
 
@@ -129,12 +107,9 @@ def _as_task(request: dict[str, Any]) -> Task:
     return Task(slot=Slot(**request["slot"]), known=known, **plain)
 
 
-def main() -> None:
-    """Answer the task on standard input."""
-    request = json.load(sys.stdin)
-    found = answer(_as_task(request), root=Path(request["root"]), key=request["key"].encode())
-    json.dump(asdict(found), sys.stdout)
+def _answer(request: dict[str, Any]) -> dict[str, str]:
+    return asdict(answer(_as_task(request), root=Path(request["root"]), key=request["key"].encode()))
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer)

@@ -19,7 +19,7 @@ A file that cannot be opened is no gate but an error: nothing overrides it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlfilter import filters, fresh
@@ -94,17 +94,25 @@ def _unseen(model: FittedModel, loaded: LoadedFilter, settings: BotSettings) -> 
     import pandas as pd
 
     from mlfilter.features import warmup_bars
-    from mlfilter.proposals import find_setups
 
     since = model.fit_to - warmup_bars(model.variant) * bar_length(model.variant)
-    bars = filters.bars_for(loaded.recognizer, read_bars(model.symbol, model.variant, since=since))
-    terms = terms_of_model(model)
-    found = find_setups(bars, terms)
+    bars, terms = read_bars(model.symbol, model.variant, since=since), terms_of_model(model)
+    found = filters.ground_for(loaded.recognizer, model.symbol.binance_symbol, bars, terms).find()
     return Unseen(
         found,
         int(found.index.searchsorted(pd.Timestamp(model.fit_to), side="right")),
         backtest_settings(settings, terms),
     )
+
+
+def _seen_by(other: LoadedFilter, model: FittedModel, unseen: Unseen) -> Unseen:
+    """Return the same setups with the features of another filter, which may have been trained on others."""
+    if tuple(unseen.found.features.columns) == other.recognizer.feature_names_:
+        return unseen
+    first = unseen.found.index[0].to_pydatetime()
+    bars = read_bars(model.symbol, model.variant, since=first)
+    ground = filters.ground_for(other.recognizer, model.symbol.binance_symbol, bars, terms_of_model(model))
+    return replace(unseen, found=ground.find())
 
 
 def _on_unseen(loaded: LoadedFilter, active: FittedModel | None, unseen: Unseen, settings: BotSettings) -> list[Gate]:
@@ -124,15 +132,18 @@ def _on_unseen(loaded: LoadedFilter, active: FittedModel | None, unseen: Unseen,
         _calibrated(loaded, unseen, settings.max_calibration_error),
     ]
     if active is not None and active != loaded.model:
-        gates.insert(2, _better_than(active, ours, unseen, settings))
+        gates.insert(2, _better_than(loaded.model, active, ours, unseen, settings))
     return gates
 
 
-def _better_than(active: FittedModel, ours: SetupMetrics, unseen: Unseen, settings: BotSettings) -> Gate:
+def _better_than(
+    model: FittedModel, active: FittedModel, ours: SetupMetrics, unseen: Unseen, settings: BotSettings
+) -> Gate:
     import pandas as pd
 
     try:
-        theirs = _metrics(filters.load(active, settings=settings), unseen)
+        other = filters.load(active, settings=settings)
+        theirs = _metrics(other, _seen_by(other, model, unseen))
     except (ModelFileError, FilterError) as error:
         return Gate(name=ACTIVE, passed=True, figure=f"{_made(ours)}; the active v{active.version} cannot say: {error}")
     seen_to = int(unseen.found.index.searchsorted(pd.Timestamp(active.fit_to), side="right"))

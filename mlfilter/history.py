@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market.intervals import INTERVAL_MS
-from market.reading import read_klines
+from market.models import from_ms
+from market.reading import last_open_ms, read_klines
 from market.symbols import get_symbol
+from market.tables import KLINES
 from mlfilter.configuration import BAR_COLUMNS, TAKER_COLUMNS
 from mlfilter.errors import FilterDataError
+from ops import clock
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market.models import Symbol
+
+
+class StandingClock(clock.SystemClock):
+    """Market time that stands at one moment; the machine's goes on."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def market_now(self) -> datetime:
+        return self.moment
+
+    def speed(self) -> float:
+        return 0.0
+
+
+@contextmanager
+def stored_time(symbol: Symbol, interval: str) -> Iterator[None]:
+    """Let the close of the newest stored kline be market time where the demo has none: its simulator never ran.
+
+    Only closed klines are stored, so that research on them needs no market that runs. Where there is a market time,
+    nothing is changed.
+
+    Raises
+    ------
+    FilterDataError
+        There is no market time, and no kline that would tell it.
+    """
+    try:
+        clock.market_now()
+    except clock.ClockMissingError:
+        newest = last_open_ms(KLINES, symbol.binance_symbol, interval)
+        if newest is None:
+            raise _nothing_stored(symbol, interval) from None
+        with clock.use(StandingClock(from_ms(newest) + bar_length(interval))):
+            yield
+    else:
+        yield
 
 
 def klines_symbol(name: str) -> Symbol:
@@ -55,10 +97,7 @@ def read_bars(
     """
     klines = read_klines(symbol.binance_symbol, interval, limit=limit, since=since, until=until)
     if not len(klines):
-        raise FilterDataError(
-            f"no closed {interval} klines of {symbol.binance_symbol} are stored; bring them in with "
-            f"`manage.py data_import FILE --symbol {symbol.name}`"
-        )
+        raise _nothing_stored(symbol, interval)
     return _bar_columns(klines)
 
 
@@ -102,6 +141,13 @@ def file_bars(path: Path, interval: str, *, days: int | None = None) -> pd.DataF
         raise FilterDataError(f"{path} does not hold bars of {interval}")
     newest = bars if days is None else bars[bars.index > bars.index[-1] - timedelta(days=days)]
     return _bar_columns(newest)
+
+
+def _nothing_stored(symbol: Symbol, interval: str) -> FilterDataError:
+    return FilterDataError(
+        f"no closed {interval} klines of {symbol.binance_symbol} are stored; bring them in with "
+        f"`manage.py data_import FILE --symbol {symbol.name}`"
+    )
 
 
 def _bar_columns(klines: pd.DataFrame) -> pd.DataFrame:

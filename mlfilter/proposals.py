@@ -13,7 +13,7 @@ import pandas as pd
 from market.bars import Floats, Ints
 from market.intervals import require_interval
 from mlfilter.errors import FilterDataError
-from mlfilter.features import calculate_features
+from mlfilter.features import OUTSIDE_COLUMNS, calculate_features
 from mlfilter.labels import forward_return, triple_barrier
 from mlfilter.recognizers.trainingset import DIRECTION
 from mlfilter.setups import Barriers, Costs
@@ -37,6 +37,8 @@ class Terms:
         ``triple_barrier`` or ``forward_return``.
     success_threshold : float
         Of the forward return, after costs.
+    outside : tuple of str
+        Columns beside those of the bars, each one of ``OUTSIDE_COLUMNS``.
     """
 
     interval: str = "15m"
@@ -46,6 +48,7 @@ class Terms:
     success_threshold: float = 0.0
     barriers: Barriers = field(default_factory=Barriers)
     costs: Costs = field(default_factory=Costs)
+    outside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.family not in SIGNALS:
@@ -53,6 +56,9 @@ class Terms:
         if self.label not in (TRIPLE_BARRIER, FORWARD_RETURN):
             raise ValueError(f"label must be {TRIPLE_BARRIER} or {FORWARD_RETURN}, was {self.label!r}")
         require_interval(self.interval)
+        unknown = [name for name in self.outside if name not in OUTSIDE_COLUMNS]
+        if unknown:
+            raise ValueError(f"no outside columns {', '.join(unknown)}; known: {', '.join(OUTSIDE_COLUMNS)}")
 
     @property
     def bar_length(self) -> timedelta:
@@ -111,15 +117,23 @@ class FoundSetups:
 def find_setups(bars: pd.DataFrame, terms: Terms, *, outside: pd.DataFrame | None = None) -> FoundSetups:
     """Return the setups of closed bars; nothing in a row is known later than at its bar's close but its label.
 
+    Parameters
+    ----------
+    outside : DataFrame on the index of ``bars``, optional
+        The columns of ``terms.outside`` as known at each bar's close, NaN while unknown.
+
     Raises
     ------
     FilterDataError
-        Without bars.
+        Without bars, or without a column of the terms.
     BarsError
         If they are none.
     """
     if not len(bars):
         raise FilterDataError("there are no bars to look for setups in")
+    fed = () if outside is None else tuple(map(str, outside.columns))
+    if fed != terms.outside:
+        raise FilterDataError(f"outside columns must be {list(terms.outside)} as the terms say, were {list(fed)}")
     features = calculate_features(bars, outside=outside)
     return setups_in(bars, features, terms)
 

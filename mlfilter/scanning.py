@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loguru import logger
-
+from market.jobs import ask_for_outside
 from market.symbols import get_symbol
 from mlfilter.configuration import terms_of
-from mlfilter.errors import FilterDataError, FilterError
-from mlfilter.filters import LoadedFilter, active_filter, add_outcomes, bars_for, load, shadow_filters
-from mlfilter.history import bar_length, klines_symbol, read_bars
+from mlfilter.errors import FilterDataError
+from mlfilter.history import bar_length, klines_symbol, read_bars, stored_time
+from mlfilter.judging import Judge, Scene, decide, open_judge, shadow_scores
 from mlfilter.models import BotSettings, BotSymbol, Setup, current_settings
 from ops.live import announce
-from strategies.manifests import ModelFileError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from market.models import Symbol
-    from mlfilter.proposals import FoundSetups, Terms
-    from mlfilter.recognizers.recognizer import TradeQuality
 
 CONTEXT = ("atr_pct", "vol_ratio", "adx_14", "ema_gap", "rel_volume_20")  # volatility, trend, volume
-NO_FILTER = "no filter is active: train one with `manage.py setup_train` and promote it with `manage.py model_promote`"
-# What a mistake in a shadow's code raises: it is often new, and decides nothing.
-MISTAKES = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """What judges the setups of one symbol: the version that decides, if there is one, and those that only watch."""
-
-    decider: LoadedFilter | None
-    why_none: str
-    shadows: tuple[LoadedFilter | int, ...]  # an id: its file cannot be opened
 
 
 def scan(symbol: BotSymbol, *, now: datetime, settings: BotSettings | None = None) -> tuple[Setup, ...]:
     """Store and judge the setups of the newest closed bar, and return them; scanned again, the first answer stands.
 
-    What cannot be judged is stored, too, and not approved: the reason says why.
+    What cannot be judged is stored, too, and not approved: the reason says why. What filters read beside the bars is
+    asked for, to be there for the next bar: another process brings it, so that nothing that is outside holds this up.
 
     Raises
     ------
@@ -62,7 +45,9 @@ def scan(symbol: BotSymbol, *, now: datetime, settings: BotSettings | None = Non
     if mine.exists():
         return tuple(mine)
     judge = open_judge(symbol, registered, settings)
-    for row in _judged(symbol, bars, terms, judge, settings, since=bar_at):
+    if terms.outside or judge.uses_outside():
+        ask_for_outside()
+    for row in _judged(symbol, Scene(registered, bars, terms, since=bar_at), judge, settings, since=bar_at):
         # Whoever scans the same bar at the same moment stores it once.
         _, created = Setup.objects.get_or_create(**_identity(row), defaults=_rest(row))
         if created:
@@ -71,11 +56,12 @@ def scan(symbol: BotSymbol, *, now: datetime, settings: BotSettings | None = Non
 
 
 def preview(
-    symbol: BotSymbol, *, since: datetime, until: datetime, settings: BotSettings | None = None
+    symbol: BotSymbol, *, since: datetime, until: datetime | None = None, settings: BotSettings | None = None
 ) -> tuple[Setup, ...]:
     """Return the setups of all bars in a range as today's filter judges them; nothing is stored.
 
-    A filter that was trained on some of these bars knows what became of them: ``setup_backtest`` does not.
+    The range ends with the newest closed bar by default. A filter that was trained on some of these bars knows what
+    became of them: ``setup_backtest`` does not.
 
     Raises
     ------
@@ -86,31 +72,10 @@ def preview(
     settings = settings or current_settings()
     terms, registered = terms_of(settings, symbol.interval), klines_symbol(symbol.data_symbol)
     warm_up = warmup_bars(symbol.interval) * bar_length(symbol.interval)
-    bars = read_bars(registered, symbol.interval, since=since - warm_up, until=until)
+    with stored_time(registered, symbol.interval):
+        bars = read_bars(registered, symbol.interval, since=since - warm_up, until=until)
     judge = open_judge(symbol, registered, settings)
-    return tuple(_judged(symbol, bars, terms, judge, settings, since=since))
-
-
-def open_judge(symbol: BotSymbol, registered: Symbol, settings: BotSettings) -> Judge:
-    """Return who judges a symbol's setups; a filter that cannot be opened decides nothing."""
-    decider, why_none = None, NO_FILTER
-    model = active_filter(registered.name, symbol.interval)
-    if model is not None:
-        try:
-            decider = load(model, settings=settings)
-            add_outcomes(decider, symbol.data_symbol)
-        except (ModelFileError, FilterError) as error:
-            decider, why_none = None, f"the active filter cannot be used: {error}"
-    shadows = tuple(_opened(model, settings) for model in shadow_filters(registered.name, symbol.interval))
-    return Judge(decider=decider, why_none=why_none, shadows=shadows)
-
-
-def _opened(model: Any, settings: BotSettings) -> LoadedFilter | int:
-    try:
-        return load(model, settings=settings)
-    except ModelFileError as error:
-        logger.bind(model=str(model)).warning("shadow filter not opened: {}", error)
-        return int(model.pk)
+    return tuple(_judged(symbol, Scene(registered, bars, terms, since=since), judge, settings, since=since))
 
 
 def _recent_bars(registered: Symbol, symbol: BotSymbol, now: datetime) -> pd.DataFrame:
@@ -127,36 +92,21 @@ def _recent_bars(registered: Symbol, symbol: BotSymbol, now: datetime) -> pd.Dat
     return bars
 
 
-def _judged(
-    symbol: BotSymbol, bars: pd.DataFrame, terms: Terms, judge: Judge, settings: BotSettings, *, since: datetime
-) -> list[Setup]:
-    """Return the setups of the bars from ``since`` on as rows that are not stored; earlier ones warm features up."""
-    from mlfilter.proposals import find_setups
-
-    feeds: dict[tuple[str, ...], FoundSetups] = {}
-
-    def found_for(loaded: LoadedFilter | None) -> FoundSetups:
-        fed = bars if loaded is None else bars_for(loaded.recognizer, bars)
-        key = tuple(map(str, fed.columns))
-        if key not in feeds:
-            feeds[key] = find_setups(fed, terms)
-        return feeds[key]
-
-    found = found_for(judge.decider)
+def _judged(symbol: BotSymbol, scene: Scene, judge: Judge, settings: BotSettings, *, since: datetime) -> list[Setup]:
+    """Return the setups of the bars from ``since`` on as rows that are not stored."""
+    found = scene.found(judge.decider)
     places = [i for i, row in enumerate(found.rows) if found.index[row] >= since]
-    return [_row(symbol, found, i, judge, settings, found_for) for i in places]
+    return [_row(symbol, scene, i, judge, settings) for i in places]
 
 
-def _row(
-    symbol: BotSymbol, found: FoundSetups, place: int, judge: Judge, settings: BotSettings, found_for: Any
-) -> Setup:
+def _row(symbol: BotSymbol, scene: Scene, place: int, judge: Judge, settings: BotSettings) -> Setup:
     from mlfilter.setups import Barriers, Direction, make_setup
     from mlfilter.signals import SIGNALS
 
+    found = scene.found(judge.decider)
     at = int(found.rows[place])
-    features = {str(name): float(value) for name, value in found.features.iloc[place].items()}
     direction = Direction.LONG if found.direction.iloc[at] > 0 else Direction.SHORT
-    quality = _quality(judge, features, settings)
+    quality = decide(judge, scene, place, settings)
     proposed = make_setup(
         symbol.name,
         found.index[at].to_pydatetime(),
@@ -168,7 +118,7 @@ def _row(
         approved=quality["approved"],
         reasons=tuple(quality["reasons"]),
     )
-    kept = {str(name): _finite(value) for name, value in features.items()}
+    kept = {str(name): _finite(value) for name, value in found.features.iloc[place].items()}
     return Setup(
         symbol=symbol.name,
         broker=symbol.broker,
@@ -188,36 +138,8 @@ def _row(
         approved=proposed.approved,
         reasons=list(proposed.reasons),
         model=judge.decider.model if judge.decider else None,
-        shadows=_shadow_scores(judge, place, found_for),
+        shadows=shadow_scores(judge, scene, place),
     )
-
-
-def _quality(judge: Judge, features: Mapping[str, float], settings: BotSettings) -> TradeQuality:
-    """Return the decision; without a filter, or one for other features, it is no."""
-    limit = settings.confidence_threshold
-    why = judge.why_none
-    if judge.decider is not None:
-        try:
-            return judge.decider.recognizer.predict_trade_quality(features)
-        except FilterError as error:
-            why = f"the active filter cannot judge it: {error}"
-    return {"confidence": None, "threshold": limit, "approved": False, "reasons": [why], "similar": []}
-
-
-def _shadow_scores(judge: Judge, place: int, found_for: Any) -> dict[str, float | None]:
-    """Return what each shadow would have said; one that fails says nothing, and stops nobody."""
-    scores: dict[str, float | None] = {}
-    for shadow in judge.shadows:
-        if isinstance(shadow, int):
-            scores[str(shadow)] = None
-            continue
-        try:
-            features = found_for(shadow).features.iloc[place]
-            scores[str(shadow.model.pk)] = shadow.recognizer.predict_trade_quality(features)["confidence"]
-        except (FilterError, *MISTAKES) as error:
-            logger.bind(model=str(shadow.model)).warning("shadow filter failed: {}", error)
-            scores[str(shadow.model.pk)] = None
-    return scores
 
 
 def _finite(value: float) -> float | None:

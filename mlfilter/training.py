@@ -11,7 +11,8 @@ from market.models import Symbol
 from mlfilter.configuration import new_recognizer, terms_data, terms_from, terms_of
 from mlfilter.errors import FilterDataError
 from mlfilter.filters import FAMILY, FROM_FEATURES
-from mlfilter.history import bar_length, klines_symbol, newest_close, read_bars
+from mlfilter.ground import Ground, ground_of, ground_with_enough
+from mlfilter.history import bar_length, klines_symbol, newest_close, read_bars, stored_time
 from mlfilter.models import BotSettings, BotSymbol, SetupBacktest, current_settings
 from mlfilter.outcomes import with_real_outcomes
 from ops import clock
@@ -40,6 +41,7 @@ class TrainedFilter:
     model: FittedModel
     report: TrainingReport
     n_real: int  # setups whose outcome is a real trade's
+    left_out: tuple[str, ...] = ()  # which outside columns it does without, and why
 
     def as_data(self) -> dict[str, Any]:
         """Return it as commands show it."""
@@ -54,6 +56,8 @@ class TrainedFilter:
             "fit_to": model.fit_to,
             "n_bars": model.n_bars,
             "n_real_trades": self.n_real,
+            "outside": model.params["terms"]["outside"],
+            "left_out": self.left_out,
             "seconds": model.seconds,
             "report": self.report.as_data(),
         }
@@ -115,30 +119,28 @@ def train(
     """
     started = clock.mono()
     settings = settings or current_settings()
-    terms = terms_of(settings, target.interval)
-    left_out = timedelta(days=settings.unseen_days if unseen_days is None else unseen_days)
-    end = newest_close(target.symbol, target.interval, until=until) - left_out
-    bars = read_bars(target.symbol, target.interval, since=end - timedelta(days=settings.train_days), until=end)
-    found, n_real = _found(bars, target.symbol, terms)
-    recognizer = new_recognizer(
-        settings, terms, n_configurations=n_tried(target.symbol.binance_symbol, target.interval) + 1
-    )
+    with stored_time(target.symbol, target.interval):
+        ground = _ground(target, settings, until=until, unseen_days=unseen_days)
+        found, n_real = with_real_outcomes(ground.find(), target.symbol, ground.terms)
+    n_configurations = n_tried(target.symbol.binance_symbol, target.interval) + 1
+    recognizer = new_recognizer(settings, ground.terms, n_configurations=n_configurations)
     recognizer.train(found.features, found.labels["label"], known_at=found.known_at, r=found.r)
-    manifest = _manifest(target, bars, recognizer, terms)
     report = recognizer.report_
     made = Made(
         symbol=target.symbol,
-        manifest=manifest,
+        manifest=_manifest(target, ground, recognizer),
         estimator=recognizer,
-        metrics={"words": list(report.words), "report": report.as_data()},
+        metrics={"words": [*ground.left_out, *report.words], "report": report.as_data()},
         seconds=clock.mono() - started,
     )
     model = register(made, Terms(activate=Activate.NEVER, note=note, actor=actor))
-    return TrainedFilter(model=model, report=report, n_real=n_real)
+    return TrainedFilter(model=model, report=report, n_real=n_real, left_out=ground.left_out)
 
 
 def trained_on(model: FittedModel) -> tuple[pd.DataFrame, FoundSetups, MLPatternRecognizer]:
     """Return what a version was trained on, read again, and its recognizer as it was before training.
+
+    The first are the bars with the outside columns that it knows beside them: their hash is the version's.
 
     Raises
     ------
@@ -150,8 +152,9 @@ def trained_on(model: FittedModel) -> tuple[pd.DataFrame, FoundSetups, MLPattern
     terms = terms_of_model(model)
     until = model.fit_to + bar_length(model.variant)
     bars = read_bars(model.symbol, model.variant, since=model.fit_from, until=until)
-    found, _ = _found(bars, model.symbol, terms)
-    return bars, found, MLPatternRecognizer(**model.params["recognizer"], embargo=terms.embargo)
+    ground = ground_of(model.symbol.binance_symbol, bars, terms)
+    found, _ = with_real_outcomes(ground.find(), model.symbol, terms)
+    return ground.read, found, MLPatternRecognizer(**model.params["recognizer"], embargo=terms.embargo)
 
 
 def terms_of_model(model: FittedModel) -> proposals.Terms:
@@ -169,7 +172,7 @@ def n_tried(binance_symbol: str, interval: str) -> int:
 
 def _configuration(params: dict[str, Any]) -> list[tuple[str, Any]]:
     kept = {name: value for name, value in params["recognizer"].items() if name != "n_configurations"}
-    return sorted((params["terms"] | kept).items())
+    return sorted(({"outside": []} | params["terms"] | kept).items())  # older versions knew of none
 
 
 def recognizer_data(recognizer: MLPatternRecognizer) -> dict[str, Any]:
@@ -183,18 +186,19 @@ def _named(name: str, rows: Sequence[BotSymbol], usual: str) -> list[tuple[str, 
     return mine or [(name, usual)]
 
 
-def _found(bars: pd.DataFrame, symbol: Symbol, terms: proposals.Terms) -> tuple[FoundSetups, int]:
-    from mlfilter.proposals import find_setups
+def _ground(target: Target, settings: BotSettings, *, until: datetime | None, unseen_days: int | None) -> Ground:
+    left_out = timedelta(days=settings.unseen_days if unseen_days is None else unseen_days)
+    end = newest_close(target.symbol, target.interval, until=until) - left_out
+    bars = read_bars(target.symbol, target.interval, since=end - timedelta(days=settings.train_days), until=end)
+    return ground_with_enough(target.symbol.binance_symbol, bars, terms_of(settings, target.interval))
 
-    return with_real_outcomes(find_setups(bars, terms), symbol, terms)
 
-
-def _manifest(target: Target, bars: pd.DataFrame, recognizer: MLPatternRecognizer, terms: proposals.Terms) -> Manifest:
-    far = recognizer.similar_.far
+def _manifest(target: Target, ground: Ground, recognizer: MLPatternRecognizer) -> Manifest:
+    far, bars = recognizer.similar_.far, ground.bars
     return Manifest(
         slot=Slot(symbol=target.symbol.name, strategy=FAMILY, variant=target.interval, version=1),
         strat_weight=0.0,
-        params={"terms": terms_data(terms), "recognizer": recognizer_data(recognizer)},
+        params={"terms": terms_data(ground.terms), "recognizer": recognizer_data(recognizer)},
         fitted={
             "slope": recognizer.calibration_.slope,
             "intercept": recognizer.calibration_.intercept,
@@ -205,7 +209,7 @@ def _manifest(target: Target, bars: pd.DataFrame, recognizer: MLPatternRecognize
         fit_from=bars.index[0].to_pydatetime(),
         fit_to=bars.index[-1].to_pydatetime(),
         n_bars=len(bars),
-        data_hash=bars_hash(bars),
+        data_hash=bars_hash(ground.read),
         libraries=library_versions(),
         commit=commit(),
         created_at=clock.wall_now(),

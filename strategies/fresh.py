@@ -1,8 +1,8 @@
 """Open models, predict and fit again in a Python process that has done nothing else.
 
 What a model says must not depend on the process that fitted it: on a cache, on an object that was never written, on
-the order in which things were imported. ``check`` starts ``python -m strategies.fresh``, gives it tasks on its standard
-input (the signing key too, which no list of processes may show) and bars in a file, and reads what it found.
+the order in which things were imported. ``check`` runs this module by ``ops.fresh``, gives it tasks and, in a file,
+their bars, and reads what it found.
 
 No Django here: neither side needs the database.
 """
@@ -10,9 +10,6 @@ No Django here: neither side needs the database.
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,24 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market.errors import BarsError
-from ops.errors import DeskError
+from ops.fresh import TIMEOUT_S, ask, serve
 from strategies import artifacts
 from strategies.errors import StrategyError
 from strategies.estimators import build
 from strategies.manifests import ModelFileError, Slot
-from strategies.provenance import PROJECT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from strategies.estimators.base import BaseStrategy
-
-TIMEOUT_S = 600.0  # a first start compiles the kernels
-SHOWN_CHARACTERS = 300  # of what a process that failed said last
-
-
-class FreshProcessError(DeskError):
-    """The process itself failed: nothing is known about the models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +72,8 @@ def check(tasks: Sequence[Task], *, root: Path, key: bytes, timeout_s: float = T
         return []
     with tempfile.TemporaryDirectory() as folder:
         requests = [_as_request(task, Path(folder)) for task in tasks]
-        request = json.dumps({"root": str(root), "key": key.decode(), "tasks": requests})
-        replied = _run(request, timeout_s)
+        request = {"root": str(root), "key": key.decode(), "tasks": requests}
+        replied = ask("strategies.fresh", request, what="the models", timeout_s=timeout_s)
     return [Answer(**answer) for answer in replied]
 
 
@@ -108,21 +97,6 @@ def positions_hash(estimator: BaseStrategy, bars: pd.DataFrame) -> str:
 
 
 # --- between the processes ------------------------------------------------------------------------------------------
-
-
-def _run(request: str, timeout_s: float) -> list[dict[str, str]]:
-    command = [sys.executable, "-m", "strategies.fresh"]
-    try:
-        done = subprocess.run(  # noqa: S603  # our own module
-            command, input=request, capture_output=True, text=True, timeout=timeout_s, cwd=PROJECT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise FreshProcessError(f"a fresh process did not check the models within {timeout_s:.0f} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip()[-SHOWN_CHARACTERS:] or "nothing"
-        raise FreshProcessError(f"a fresh process that checks models ended with {done.returncode}; it said: {said}")
-    answers: list[dict[str, str]] = json.loads(done.stdout)
-    return answers
 
 
 def _as_request(task: Task, folder: Path) -> dict[str, Any]:
@@ -150,13 +124,10 @@ def _read_bars(file: str) -> pd.DataFrame:
         return pd.DataFrame(arrays["values"], index=index, columns=[str(name) for name in arrays["names"]])
 
 
-def main() -> None:
-    """Answer the tasks on standard input."""
-    request = json.load(sys.stdin)
+def _answer_all(request: dict[str, Any]) -> list[dict[str, str]]:
     root, key = Path(request["root"]), request["key"].encode()
-    answers = [asdict(answer(_as_task(task), root=root, key=key)) for task in request["tasks"]]
-    json.dump(answers, sys.stdout)
+    return [asdict(answer(_as_task(task), root=root, key=key)) for task in request["tasks"]]
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer_all)

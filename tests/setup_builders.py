@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from market.models import Kline, Symbol
+from market.models import FundingRate, Kline, Symbol
 from mlfilter.models import BotSettings, BotSymbol, Setup
 from mlfilter.training import TrainedFilter, targets, train
 from tests.ml_bars_builders import short_bars
@@ -16,6 +16,7 @@ from tests.ml_bars_builders import short_bars
 N_BARS = 1500
 LAST_CLOSE = datetime(2024, 1, 1, tzinfo=UTC) + N_BARS * timedelta(minutes=15)
 BAR = timedelta(minutes=15)
+SETTLEMENT_MS = 8 * 3_600_000
 # A wide gate for signals, so that few bars have many setups.
 EASY = {"long_rsi": 45.0, "long_bb_position": 0.4, "long_zscore": -0.5}
 EASY |= {"short_rsi": 55.0, "short_bb_position": 0.6, "short_zscore": 0.5}
@@ -38,6 +39,17 @@ def store_klines(bars: pd.DataFrame, name: str = "ETHUSDT", *, taker: bool = Fal
             **{column: row[column] for column in ("open", "high", "low", "close", "volume")},
         )
         for open_ms, row in zip(opened, bars.to_dict("records"), strict=True)
+    )
+
+
+def store_funding(*, since: datetime | None = None, until: datetime = LAST_CLOSE, seed: int = 5) -> list[FundingRate]:
+    """Store settlements of ETHUSDT as a history: every eight hours, from before the first bar or ``since`` on."""
+    first = int((since or LAST_CLOSE - (N_BARS + 100) * BAR).timestamp() * 1000) // SETTLEMENT_MS + 1
+    last = int(until.timestamp() * 1000) // SETTLEMENT_MS
+    rates = 1e-4 * np.random.default_rng(seed).standard_normal(last - first + 1)
+    return FundingRate.objects.bulk_create(
+        FundingRate(symbol="ETHUSDT", at_ms=(first + i) * SETTLEMENT_MS, rate=float(rate))
+        for i, rate in enumerate(rates)
     )
 
 

@@ -30,6 +30,13 @@ def signal_choices() -> list[tuple[str, str]]:
     return [(key, key) for key in SIGNALS]
 
 
+def outside_choices() -> list[tuple[str, str]]:
+    """Return the columns that come from elsewhere than the bars, read anew each time."""
+    from mlfilter.features import OUTSIDE_COLUMNS
+
+    return [(name, name) for name in OUTSIDE_COLUMNS]
+
+
 def between(low: float, high: float) -> list[MinValueValidator | MaxValueValidator]:
     """Return the validators of a number in ``[low, high]``, both allowed."""
     return [MinValueValidator(low), MaxValueValidator(high)]
@@ -107,6 +114,11 @@ class BotSettings(models.Model):
     retrain_every_days = models.PositiveSmallIntegerField(
         default=7, validators=between(0, 366), help_text="market days between scheduled trainings; 0: off"
     )
+    outside_columns = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="learned from beside the bars, from the next training on; while one is away, nothing is approved",
+    )
 
     history = HistoricalRecords()
 
@@ -144,9 +156,15 @@ class BotSettings(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        """Refuse thresholds that the signals do not have, or that are beyond what they may be."""
+        """Refuse columns that nobody brings, and thresholds that the signals do not have or that are beyond theirs."""
+        from mlfilter.errors import FilterError
+        from mlfilter.outside import in_order
         from mlfilter.signals import SIGNALS
 
+        try:
+            self.outside_columns = list(in_order(self.outside_columns))
+        except FilterError as error:
+            raise ValidationError({"outside_columns": str(error)}) from error
         if self.signal_family not in SIGNALS:
             return  # said by the field itself
         try:

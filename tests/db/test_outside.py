@@ -13,6 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
+from market import watching
 from market.errors import FeedReplyError, FeedUnavailableError, UnknownSymbolError
 from market.feeds import OUTSIDE_FEEDS, outside_feed
 from market.feeds.outside import BookReading, FundingReading, SentimentReading
@@ -211,7 +212,12 @@ def test_each_table_has_the_fields_of_its_sources_readings(name):
     feed = outside_feed(name)
     [reading] = get_args(get_type_hints(feed.readings)["return"])
 
-    assert {field.name for field in model_of(feed)._meta.get_fields()} == {"id", "symbol", *reading._fields}
+    assert {field.name for field in model_of(feed)._meta.get_fields()} == {
+        "id",
+        "symbol",
+        "received_ms",
+        *reading._fields,
+    }
 
 
 # --- features -----------------------------------------------------------------------------------------------------
@@ -231,6 +237,15 @@ def test_features_are_what_each_bar_could_know(feeds):
     assert outside_features("ETHUSDT", frame.index, interval="15m").equals(frame)
 
 
+def test_columns_that_nobody_wants_are_not_read(feeds, django_assert_num_queries):
+    update_outside(feeds=feeds)
+    index = quarters(NOON - HOUR_MS, 8)
+    with django_assert_num_queries(3):  # the symbol's name, the rates, the newest of them
+        frame = outside_features("ETHUSD", index, interval="15m", columns=["funding_rate"])
+    assert list(frame.columns) == ["funding_rate"]
+    assert (frame.attrs["absent"], frame.attrs["ended"]) == ({}, {})
+
+
 def test_a_source_that_is_away_leaves_its_column_out_and_says_so(feeds):
     feeds["funding"].error = FeedUnavailableError("nobody answers")
     update_outside(feeds=feeds)
@@ -238,7 +253,7 @@ def test_a_source_that_is_away_leaves_its_column_out_and_says_so(feeds):
     frame = outside_features("BTCUSD", quarters(NOON - HOUR_MS, 8), interval="15m")
 
     assert list(frame.columns) == ["book_imbalance", "fear_greed"]
-    assert "no funding_rate: none of BTCUSDT is stored" in frame.attrs["absent"]["funding_rate"]
+    assert "funding_rate is away: no reading of BTCUSDT is stored" in frame.attrs["absent"]["funding_rate"]
 
 
 def test_a_symbol_without_a_name_at_the_exchange_has_the_markets_mood_alone(feeds):
@@ -262,6 +277,58 @@ def test_what_is_stored_later_changes_no_earlier_bar(feeds, now):
 
     assert FundingRate.objects.filter(at_ms__gt=NOON).exists()
     pd.testing.assert_frame_equal(outside_features("BTCUSD", index, interval="15m"), before)
+
+
+def test_what_comes_late_counts_from_when_it_came_and_the_history_from_when_it_was_out(feeds, now):
+    update_outside(feeds=feeds)
+    history = outside_features("BTCUSD", quarters(NOON - DAY_MS, 96), interval="15m")
+    assert history["funding_rate"].notna().all()
+    feeds["funding"].error = FeedUnavailableError("nobody answers")
+    now.pass_by(timedelta(hours=6))  # the settlement of 16:00 is not brought
+    update_outside(feeds=feeds)
+    feeds["funding"].error = None
+    now.pass_by(timedelta(hours=1, minutes=14))  # but at 19:14:45
+    update_outside(feeds=feeds)
+
+    index = quarters(NOON + 4 * HOUR_MS, 16)
+    frame = outside_features("BTCUSD", index, interval="15m")
+
+    # closes: 16:15 .. 17:00 still have that of 08:00, which counts to 17:00; 19:15 is the first to know the new one
+    expected = [1e-4] * 4 + [np.nan] * 8 + [2e-4] * 4
+    np.testing.assert_equal(frame["funding_rate"].tolist(), expected)
+    assert FundingRate.objects.filter(received_ms=None).count() == 33
+    short = outside_features("BTCUSD", index[:8], interval="15m")
+    assert short.attrs["ended"]["funding_rate"] == (
+        "funding_rate is away since 2025-06-02 17:00: the newest reading of BTCUSDT is of 2025-06-02 08:00, which "
+        "counts for 9 h"
+    )
+
+
+def test_symbols_that_another_app_watches_are_brought_and_missed_as_the_traded_ones(feeds, now, monkeypatch):
+    monkeypatch.setitem(watching.WATCHERS, "somebody", "tests.db.test_outside.watched_names")
+    Symbol.objects.create(name="SOLUSD", binance_symbol="SOLUSDT", is_traded=False)
+
+    update_outside(feeds=feeds)
+
+    assert {update.symbol for update in update_outside(feeds=feeds).updates} == {*SYMBOLS, "SOLUSDT", ""}
+    assert "SOLUSDT" in {each.symbol for each in outside_status(now_ms=NOON)}
+    now.pass_by(timedelta(hours=21))
+    assert "stale:funding:SOLUSDT" in {trouble.key for trouble in stale_series()}
+
+
+def test_a_desk_that_trades_nothing_but_watches_has_its_readings(feeds, now, monkeypatch):
+    monkeypatch.setitem(watching.WATCHERS, "somebody", "tests.db.test_outside.watched_names")
+    Symbol.objects.all().delete()
+    Symbol.objects.create(name="SOLUSD", binance_symbol="SOLUSDT", is_traded=False)
+
+    assert {update.symbol for update in update_outside(feeds=feeds).updates} == {"SOLUSDT", ""}
+
+    now.pass_by(timedelta(hours=21))
+    assert {trouble.key for trouble in stale_series()} == {"stale:funding:SOLUSDT", "stale:depth:SOLUSDT"}
+
+
+def watched_names() -> list[str]:
+    return ["SOLUSDT", "never registered"]
 
 
 # --- status, watches, commands, the job ---------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from market.reading import joined_bars
 from ops import clock
 from ops.audit import Actor
 from ops.clock import SystemClock
+from ops.fresh import FreshProcessError
 from ops.models import AuditEntry
 from strategies import fresh, gates, lifecycle, promotion, registry
 from strategies.fitting import fit_models
-from strategies.fresh import FreshProcessError
 from strategies.lifecycle import ModelArchivedError, ModelConflictError
 from strategies.manifests import ModelFileError, ModelRefusedError, ModelStaleError
 from strategies.models import Activation, FittedModel, RegistrySettings
@@ -219,7 +219,7 @@ def test_a_fresh_process_predicts_the_same_and_fits_the_same_file_again():
 
 def test_a_fresh_process_that_fails_is_an_error_and_promotes_nothing(monkeypatch):
     _, candidate = make_rivals()
-    monkeypatch.setattr(fresh, "PROJECT", "/")  # where there is no module to run
+    monkeypatch.setattr("ops.fresh.PROJECT", "/")  # where there is no module to run
     with pytest.raises(FreshProcessError, match=r"ended with 1; it said: .*strategies"):
         promote(candidate.pk, actor=ANNA)
     assert statuses() == ["active", "candidate"]

@@ -29,10 +29,14 @@ opens = st.lists(st.integers(0, 40), min_size=1, max_size=25, unique=True).map(s
 intervals = st.sampled_from(["1m", "5m", "15m", "1h"])
 
 
-def readings(seconds: list[int], values: np.ndarray, timing: Timing) -> Readings:
+def readings(seconds: list[int], values: np.ndarray, timing: Timing, late: list[int] | None = None) -> Readings:
+    """Return readings with their stamps in seconds, and by how many seconds each came after it; None: history."""
     at_ms = MONDAY + 1000 * np.array(seconds, dtype=np.int64)
     newest = int(at_ms[-1]) if len(at_ms) else None
-    return Readings(column="x", of="BTCUSDT", timing=timing, at_ms=at_ms, values=values, newest_ms=newest)
+    came = None if late is None else at_ms + 1000 * np.array(late, dtype=np.int64)
+    return Readings(
+        column="x", of="BTCUSDT", timing=timing, at_ms=at_ms, values=values, received_ms=came, newest_ms=newest
+    )
 
 
 def values_of(index: pd.DatetimeIndex, source: Readings, interval: str) -> np.ndarray:
@@ -79,3 +83,34 @@ def test_a_join_is_the_asof_merge_of_pandas_at_the_close(places, interval, secon
     fresh = merged["close"] - merged["at"] <= pd.Timedelta(milliseconds=timing.max_age_ms)
 
     np.testing.assert_array_equal(ours, merged["value"].where(fresh).to_numpy(dtype=float))
+
+
+@settings(max_examples=80, deadline=None)
+@given(opens, intervals, stamps, timings, st.data())
+def test_what_comes_after_a_close_changes_nothing_however_old_its_stamp_is(places, interval, seconds, timing, data):
+    index = index_of(places, interval)
+    late = data.draw(st.lists(st.integers(0, 36_000), min_size=len(seconds), max_size=len(seconds)))
+    values = np.arange(1.0, len(seconds) + 1)
+    whole = values_of(index, readings(seconds, values, timing, late), interval)
+    for i in range(len(index)):
+        close_s = (places[i] + 1) * INTERVAL_MS[interval] // 1000
+        there = [k for k, second in enumerate(seconds) if second + late[k] <= close_s]
+        then = readings([seconds[k] for k in there], values[there], timing, [late[k] for k in there])
+        np.testing.assert_array_equal(values_of(index[: i + 1], then, interval), whole[: i + 1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(opens, intervals, stamps, timings, st.data())
+def test_a_late_reading_is_found_as_a_search_by_hand_finds_it(places, interval, seconds, timing, data):
+    index = index_of(places, interval)
+    late = data.draw(st.lists(st.integers(0, 36_000), min_size=len(seconds), max_size=len(seconds)))
+    ours = values_of(index, readings(seconds, np.array(seconds, dtype=float), timing, late), interval)
+    for place, value in zip(places, ours, strict=True):
+        close_s = (place + 1) * INTERVAL_MS[interval] // 1000
+        known = [
+            second
+            for second, delay in zip(seconds, late, strict=True)
+            if second + max(delay, timing.delay_ms // 1000) <= close_s
+        ]
+        fresh = bool(known) and close_s - max(known) <= timing.max_age_ms // 1000
+        np.testing.assert_equal(value, float(max(known)) if fresh else np.nan)

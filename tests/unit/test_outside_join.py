@@ -20,12 +20,26 @@ def quarters(n: int, start: int = MONDAY) -> pd.DatetimeIndex:
     return pd.DatetimeIndex((start + QUARTER_MS * np.arange(n)).astype("datetime64[ms]"), tz="UTC")
 
 
-def source(*readings: tuple[int, float], column: str = "funding_rate", timing: Timing = TIMING) -> Readings:
-    """Return readings at minutes after Monday's midnight."""
+def source(
+    *readings: tuple[int, float],
+    column: str = "funding_rate",
+    timing: Timing = TIMING,
+    came: tuple[int | None, ...] | None = None,
+) -> Readings:
+    """Return readings at minutes after Monday's midnight, which came at the minutes ``came``, None: history."""
     at_ms = np.array([MONDAY + minute * MINUTE_MS for minute, _ in readings], dtype=np.int64)
     values = np.array([value for _, value in readings], dtype=float)
     newest = int(at_ms[-1]) if len(at_ms) else None
-    return Readings(column=column, of="BTCUSDT", timing=timing, at_ms=at_ms, values=values, newest_ms=newest)
+    received = None if came is None else np.array([0 if at is None else MONDAY + at * MINUTE_MS for at in came])
+    return Readings(
+        column=column,
+        of="BTCUSDT",
+        timing=timing,
+        at_ms=at_ms,
+        values=values,
+        received_ms=received,
+        newest_ms=newest,
+    )
 
 
 def joined(n: int, *sources: Readings) -> list[float]:
@@ -52,6 +66,25 @@ def test_a_reading_counts_to_its_last_moment_and_no_longer():
     np.testing.assert_equal(values, [7.0] * 8 + [np.nan])
 
 
+def test_a_late_reading_counts_from_the_close_at_which_it_was_there():
+    # stamped at 00:00, came at 00:40: the bars that close at 00:15 and 00:30 did without
+    values = joined(4, source((0, 7.0), came=(40,)))
+
+    np.testing.assert_equal(values, [np.nan, np.nan, 7.0, 7.0])
+
+
+def test_a_reading_that_came_before_it_was_out_counts_from_when_it_was_out():
+    np.testing.assert_equal(joined(3, source((15, 7.0), came=(15,))), [np.nan, 7.0, 7.0])
+
+
+def test_a_reading_that_came_when_it_no_longer_counts_never_does():
+    np.testing.assert_equal(joined(12, source((-60, 1.0), (0, 7.0), came=(None, 130)))[4:], [np.nan] * 8)
+
+
+def test_a_late_reading_that_is_older_than_what_is_known_changes_nothing():
+    np.testing.assert_equal(joined(4, source((0, 1.0), (15, 2.0), came=(40, 16))), [np.nan, 2.0, 2.0, 2.0])
+
+
 def test_a_newer_reading_that_is_not_out_yet_does_not_hide_the_older_one():
     np.testing.assert_equal(joined(3, source((0, 1.0), (30, 2.0))), [1.0, 1.0, 2.0])
 
@@ -69,7 +102,8 @@ def test_a_source_without_a_reading_is_absent_and_says_why():
 
     assert list(frame.columns) == ["fear_greed"]
     assert frame.attrs["absent"] == {
-        "funding_rate": "no funding_rate: none of BTCUSDT is stored by then; `manage.py data_update` brings it"
+        "funding_rate": "funding_rate is away: no reading of BTCUSDT is stored by then; "
+        "`manage.py data_update` brings it"
     }
     assert frame.attrs["ended"] == {}
 
@@ -80,7 +114,10 @@ def test_a_source_whose_readings_are_all_too_old_is_absent_and_says_of_when_they
     assert list(frame.columns) == []
     assert len(frame) == 3
     [why] = frame.attrs["absent"].values()
-    assert why == "no funding_rate: the newest of BTCUSDT is of 2025-06-01 19:00, it counts for 2 h"
+    assert why == (
+        "funding_rate is away since 2025-06-01 21:00: the newest reading of BTCUSDT is of 2025-06-01 19:00, which "
+        "counts for 2 h"
+    )
 
 
 def test_a_source_that_ended_before_the_newest_bar_is_said():

@@ -35,7 +35,7 @@ class Command(DeskCommand):
         parser.add_argument("--until", type=_moment, help="and of bars that end by then (default: market time)")
 
     def run(self, **options: Any) -> Outcome:
-        now = clock.market_now()
+        now = clock.market_now() if options["since"] is None else None  # a range needs no market that runs
         symbols = _symbols(options["symbol"])
         found: list[Setup] = []
         failed: list[tuple[BotSymbol, DeskError]] = []
@@ -53,10 +53,12 @@ def _symbols(names: list[str]) -> list[BotSymbol]:
     return list(BotSymbol.objects.enabled())
 
 
-def _setups(symbol: BotSymbol, now: datetime, options: dict[str, Any]) -> list[Setup]:
-    since, until = options["since"], options["until"] or now
-    if since is not None or options["dry_run"]:
-        return list(preview(symbol, since=since or _newest(symbol, until), until=until))
+def _setups(symbol: BotSymbol, now: datetime | None, options: dict[str, Any]) -> list[Setup]:
+    since, until = options["since"], options["until"]
+    if now is None:
+        return list(preview(symbol, since=since, until=until))
+    if options["dry_run"]:
+        return list(preview(symbol, since=_newest(symbol, until or now), until=until or now))
     return list(scan(symbol, now=now))
 
 

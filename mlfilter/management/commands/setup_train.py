@@ -70,7 +70,8 @@ def _outcome(trained: list[TrainedFilter], failed: list[tuple[Target, DeskError]
     code = ExitCode.DONE
     if failed:
         code = ExitCode.PARTLY if trained else failed[0][1].exit_code
-    return Outcome(data=data, text="\n".join(lines), exit_code=code)
+    warnings = tuple(f"{done.model}: {why}" for done in trained for why in done.left_out)
+    return Outcome(data=data, text="\n".join(lines), exit_code=code, warnings=warnings)
 
 
 def _lines(done: TrainedFilter) -> list[str]:
