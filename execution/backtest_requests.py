@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from execution.learned_costs import learned_from
 from execution.models import BrokerState, Decision, PortfolioWeight, RebalanceSettings
 from execution.models.portfolio import FIXED_WEIGHTS
+from execution.trading_venues import MT5
 from market.symbols import chosen_symbols
 from strategies.backtesting.requests import BacktestRequest, BacktestRequestError, assumed_costs
 from strategies.models import Backtest
@@ -155,7 +156,7 @@ class BacktestOptions:
 
 def _start(settings: RebalanceSettings) -> float:
     """Return the sizing capital, or what the account has where positions are sized by that."""
-    newest = BrokerState.objects.order_by("-read_at").first()
+    newest = BrokerState.objects.filter(account__broker=MT5).order_by("-read_at").first()
     if settings.size_by == RebalanceSettings.SizeBy.BALANCE and newest:
         return float(newest.balance)
     return float(settings.sizing_capital)

@@ -12,6 +12,7 @@ from execution.models import BrokerState
 from execution.safety.control import current_control
 from execution.sessions.hourly import slot_rule
 from execution.sessions.slots import next_slot
+from execution.trading_venues import MT5
 from market.errors import MarketError
 from market.status import data_status
 from ops import clock, heartbeats, queues
@@ -47,7 +48,8 @@ def _market_now() -> datetime | None:
 
 
 def _account() -> dict[str, Any] | None:
-    seen = BrokerState.objects.select_related("account").order_by("-read_at").first()
+    states = BrokerState.objects.select_related("account").filter(account__broker=MT5)
+    seen = states.order_by("-read_at").first()
     if seen is None:
         return None
     return {

@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from execution import scopes
 from execution.errors import ExecutionError
 from execution.killing import see_it_through
 from execution.models import Decision
@@ -25,6 +26,7 @@ from ops.audit import Actor
 from ops.models import AuditEntry
 from tradingsite.live.panels import alert_message, beat_message, missed_alerts, panel_messages, shown_panel
 from tradingsite.live.tail import last_seq
+from tradingsite.pages.bot_setup import setup_data, setup_rows
 from tradingsite.pages.frame import build_kill_facts, state_word
 from tradingsite.pages.frame_data import StateWord
 from tradingsite.pages.portfolio import decision_data
@@ -35,6 +37,7 @@ OVERVIEW = ("account", "attention", "equity", "positions", "signals", "data", "n
 REASON_LENGTH = 300  # as the rows keep it
 ID_LENGTH = 18  # digits; the database counts no further
 ALERTS = ("alerts", "deliveries")
+BOT = ("bot-standing", "bot-trades", "bot-setups", "bot-results", "bot-filter", "bot-backtest")
 PORTFOLIO = ("targets", "funnel", "models")
 
 operate = permission_required("execution.operate", raise_exception=True)
@@ -75,6 +78,20 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @login_required
 @never_cache
+def bot(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/bot.html", _panels(request, BOT))
+
+
+@require_GET
+@login_required
+@never_cache
+def setup(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "pages/setup.html", {"setup": setup_data(get_object_or_404(setup_rows(), pk=pk))})
+
+
+@require_GET
+@login_required
+@never_cache
 def panels(request: HttpRequest) -> JsonResponse:
     """Answer a page whose WebSocket does not open with what it would have been sent."""
     seq, after = last_seq(), _seen_id(request.GET.get("after", ""))
@@ -110,6 +127,30 @@ def resume(request: HttpRequest) -> HttpResponse:
     else:
         messages.info(request, "Nothing to resume: trading is not paused.")
     return redirect("overview")
+
+
+@require_POST
+@login_required
+@operate
+def bot_pause(request: HttpRequest) -> HttpResponse:
+    """Let the bot enter nothing; the hourly session goes on."""
+    if control.pause(person(request), reason=request.POST.get("reason", "")[:REASON_LENGTH], scope=scopes.BOT):
+        messages.success(request, "The bot is paused: it enters nothing. Its trades keep their stops and targets.")
+    else:
+        messages.info(request, "Nothing to pause: the bot is paused already.")
+    return redirect("bot")
+
+
+@require_POST
+@login_required
+@operate
+def bot_resume(request: HttpRequest) -> HttpResponse:
+    """Take back a pause of the bot; a pause of all trading, and a kill, stay."""
+    if control.resume(person(request), scope=scopes.BOT):
+        messages.success(request, "The bot is resumed: it may enter at the next bar, as far as all trading may.")
+    else:
+        messages.info(request, "Nothing to resume: the bot itself is not paused.")
+    return redirect("bot")
 
 
 @require_GET

@@ -48,6 +48,14 @@ PANELS: dict[str, Panel] = {
     "targets": _panel("targets", "portfolio.build_targets", "decisions", "fills", every_s=5),
     "funnel": _panel("funnel", "portfolio.build_funnel", "decisions", every_s=30),
     "models": _panel("models", "portfolio.build_models", "decisions", "models", every_s=30),
+    "bot-standing": _panel(
+        "bot-standing", "bot.build_standing", "setups", "state", "kill", "models", "fills", every_s=15
+    ),
+    "bot-trades": _panel("bot-trades", "bot.build_trades", "setups", "account", "fills"),
+    "bot-setups": _panel("bot-setups", "bot_setups.build_setups", "setups", gap_s=2, every_s=30),
+    "bot-results": _panel("bot-results", "bot_results.build_results", "setups", gap_s=5, every_s=30),
+    "bot-filter": _panel("bot-filter", "bot_results.build_filter", "setups", "models", gap_s=5, every_s=30),
+    "bot-backtest": _panel("bot-backtest", "bot_results.build_backtests", "setups", gap_s=15, every_s=30),
     "alerts": _panel("alerts", "alerts.build_alerts", "alerts", "deliveries", every_s=15),
     "deliveries": _panel("deliveries", "alerts.build_deliveries", "deliveries", every_s=5),
     "kill-progress": _panel("kill-progress", "safety.build_kill_progress", "kill", "state", every_s=5),

@@ -20,7 +20,7 @@ from tests.processes.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("browser")]
 
-PAGES = ("/", "/portfolio/", "/alerts/", "/kill/", "/rearm/")
+PAGES = ("/", "/portfolio/", "/bot/", "/alerts/", "/kill/", "/rearm/")
 N_MODELS = 16  # of the default plan
 CLOCK_UTC = re.compile(r"\d\d:\d\d:\d\d UTC")
 
@@ -156,6 +156,25 @@ def test_pause_and_resume_change_every_open_page(chromium, desk, page, held):
             expect(state(page)).to_have_text("Armed")
             expect(state(other)).to_have_text("Armed")
     assert desk.ask("status")["state"] == "armed"
+
+
+def test_the_bot_alone_is_paused_and_resumed_by_keyboard(desk, page):
+    page.goto(f"{desk.address}/bot/")
+    is_live(page)
+    standing = page.locator("#bot-standing")
+    expect(standing.locator("tbody").last.locator("tr")).to_have_count(2)  # the demo's symbols
+    page.get_by_role("button", name="Pause the bot").focus()
+    page.keyboard.press("Enter")
+    expect(standing).to_contain_text("the bot alone, by admin")
+    assert desk.ask("status")["state"] == "armed"
+    is_live(page)
+    standing.get_by_role("button", name="Resume the bot").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Resume the setup bot?")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pause the bot")).to_be_visible()
+    expect(standing).not_to_contain_text("the bot alone")
 
 
 def test_kill_closes_everything_and_says_flat_with_the_time_it_was_read(desk, page, held):

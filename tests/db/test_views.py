@@ -32,8 +32,8 @@ from tradingsite.wiring import PANELS
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 real_transactions = pytest.mark.django_db(transaction=True)  # a gate sends nothing from within one
 
-PAGES = ("/", "/portfolio/", "/alerts/", "/kill/", "/rearm/")
-OPERATIONS = ("pause", "resume", "kill", "alert_test")
+PAGES = ("/", "/portfolio/", "/bot/", "/alerts/", "/kill/", "/rearm/")
+OPERATIONS = ("pause", "resume", "kill", "alert_test", "bot_pause", "bot_resume")
 SIGNED_IN = ("owner", "risk", "operator", "viewer")
 
 

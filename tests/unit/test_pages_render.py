@@ -13,6 +13,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.test import override_settings
 
 from tests import alerts_builders as alarm
+from tests import bot_values_builders as bot
 from tests import pages_builders as build
 from tests import portfolio_builders as more
 from tests.pages_reader import (
@@ -34,6 +35,10 @@ PANELS: dict[str, tuple[str, Any]] = {
     **{f"controls {word}": ("controls", build.make_state(word)) for word in StateWord},
     "controls viewer": ("controls", build.make_state(can_operate=False)),
     "kill-facts": ("kill_facts", build.make_kill_facts(n_foreign=1)),
+    "kill-facts of several accounts": (
+        "kill_facts",
+        build.make_kill_facts(n_others=2, others=(("USDT", Decimal("-3.20")),)),
+    ),
     "kill-facts unknown": ("kill_facts", build.make_kill_facts(n_orders=None, n_positions=None, estimate=None)),
     "account": ("account", build.make_account()),
     "account stale": ("account", build.make_account(fresh=build.STALE)),
@@ -90,6 +95,9 @@ PANELS: dict[str, tuple[str, Any]] = {
     "deliveries": ("deliveries", alarm.make_deliveries()),
     "deliveries viewer": ("deliveries", alarm.make_deliveries(can_operate=False)),
     "deliveries nowhere": ("deliveries", alarm.make_deliveries(destinations=(), messages=())),
+    **{name: (name.replace("-", "_"), panel) for name, panel in bot.make_bot_page().items()},
+    **{f"{name} empty": (name.replace("-", "_"), panel) for name, panel in bot.make_empty_bot_page().items()},
+    "bot-standing viewer": ("bot_standing", bot.make_standing(can_operate=False, is_paused=True, edit_url="")),
     "positions failed": ("problem", build.make_problem()),
     "positions denied": ("problem", build.make_problem(kind="denied", words="Needs the Operator role.", error_id="")),
 }
@@ -104,6 +112,17 @@ PAGES_SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "decision stale": ("pages/decision.html", {"decision": more.make_stale_decision()}),
     "decision refused": ("pages/decision.html", {"decision": more.make_refused_decision()}),
     "alerts": ("pages/alerts.html", {"panels": alarm.make_alerts_page()}),
+    "bot": ("pages/bot.html", {"panels": bot.make_bot_page()}),
+    "bot paused": (
+        "pages/bot.html",
+        {"panels": bot.make_bot_page() | {"bot-standing": bot.make_standing(is_paused=True)}},
+    ),
+    "bot empty": ("pages/bot.html", {"panels": bot.make_empty_bot_page()}),
+    "setup": ("pages/setup.html", {"setup": bot.make_setup_page()}),
+    "setup rejected": (
+        "pages/setup.html",
+        {"setup": bot.make_setup_page(row=bot.make_setup_row(decision="rejected", action=""), plan=None, similar=())},
+    ),
     "kill": ("pages/kill.html", {"facts": build.make_kill_facts(), "frame": build.make_frame(page="kill_page")}),
     "kill viewer": ("pages/kill.html", {"facts": build.make_kill_facts(), "frame": build.make_frame(can_kill=False)}),
     "kill progress": ("pages/kill.html", {"progress": more.make_progress(), "frame": KILLED}),

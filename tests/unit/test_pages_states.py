@@ -173,14 +173,20 @@ def test_the_rail_links_only_pages_that_exist():
     html = render_overview()
     rail = re.search(r'<nav class="rail".*?</nav>', html, flags=re.DOTALL)
     assert rail
-    assert re.findall(r'<a href="([^"]+)"', rail[0]) == ["/", "/portfolio/", "/alerts/", "/admin/"]
+    assert re.findall(r'<a href="([^"]+)"', rail[0]) == ["/", "/portfolio/", "/bot/", "/alerts/", "/admin/"]
 
 
 def test_the_phones_bar_leads_to_the_panel_that_stands_in_for_a_page():
     html = render_overview()
     tabs = re.search(r'<nav class="tabs".*?</nav>', html, flags=re.DOTALL)
     assert tabs
-    assert re.findall(r'class="tab" href="([^"]+)"', tabs[0]) == ["/", "/#positions", "/portfolio/", "/#account"]
+    assert re.findall(r'class="tab" href="([^"]+)"', tabs[0]) == [
+        "/",
+        "/#positions",
+        "/portfolio/",
+        "/bot/",
+        "/#account",
+    ]
 
 
 def test_the_error_page_needs_no_context():

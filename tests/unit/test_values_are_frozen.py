@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from execution import planning
-from execution.safety import outcomes, risk
+from execution.safety import binance_outcomes, outcomes, risk
 
 
 def modules_of(package: ModuleType) -> list[ModuleType]:
@@ -19,7 +19,7 @@ def modules_of(package: ModuleType) -> list[ModuleType]:
     ]
 
 
-MODULES = [outcomes, *modules_of(planning), *modules_of(risk)]
+MODULES = [outcomes, binance_outcomes, *modules_of(planning), *modules_of(risk)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

@@ -32,16 +32,16 @@ PAGES: tuple[Page, ...] = (
     Page(name="risk", label="Risk", icon="risk", exists=False, key="r", tab="Risk", stand_in="account"),
     Page(name="orders", label="Orders", icon="orders", exists=False, key="p", tab="Positions", stand_in="positions"),
     Page(name="portfolio", label="Signals", icon="signals", exists=True, key="s", tab="Signals"),
+    Page(name="bot", label="Setup bot", icon="filter", exists=True, key="b", tab="Bot"),
     Page(name="alerts", label="Alerts", icon="alerts", exists=True, key="a"),
     Page(name="jobs", label="Jobs", icon="jobs", exists=False, key="j"),
     Page(name="models", label="Models", icon="models", exists=False, key="m"),
     Page(name="backtests", label="Backtests", icon="backtests", exists=False),
-    Page(name="filter", label="ML filter", icon="filter", exists=False),
     Page(name="audit", label="Audit", icon="audit", exists=False),
     Page(name="settings", label="Settings", icon="settings", exists=False),
 )
 
-TAB_ORDER = ("overview", "orders", "portfolio", "risk")
+TAB_ORDER = ("overview", "orders", "portfolio", "bot", "risk")
 
 
 def existing_pages() -> tuple[Page, ...]:

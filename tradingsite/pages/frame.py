@@ -10,11 +10,13 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 
 from execution.limits import loss_day
+from execution.looks import newest_looks
 from execution.models import Account, BrokerState, ControlRow, DayStart
 from execution.safety import killswitch
 from execution.safety.control import GUARD, current_control
 from execution.sessions.hourly import slot_rule
 from execution.sessions.slots import next_slot
+from execution.trading_venues import MT5
 from ops import clock, heartbeats
 from ops.clock import ClockMissingError
 from ops.models import Alert
@@ -49,8 +51,9 @@ def may(user: User, what: str) -> bool:
 
 
 def account_state() -> BrokerState | None:
-    """Return the newest read of the account."""
-    return BrokerState.objects.select_related("account").order_by("-read_at").first()
+    """Return the newest read of the account of the hourly session; others, of the bot alone, are on the bot's page."""
+    states = BrokerState.objects.select_related("account").filter(account__broker=MT5)
+    return states.order_by("-read_at").first()
 
 
 def account_label(account: Account | None) -> str:
@@ -120,16 +123,23 @@ def today_result(seen: BrokerState | None) -> tuple[Decimal | None, Decimal | No
 
 def build_kill_facts(user: User) -> KillFacts:
     """Return what a kill would do now."""
-    seen = account_state()
-    ours = [p for p in seen.positions if p["ours"]] if seen else []
+    states = newest_looks()
+    seen = next((state for state in states if state.account.broker == MT5), None)
+    ours = [(state.account.currency, p) for state in states for p in state.positions if p["ours"]]
+    currency = seen.account.currency if seen else "USD"
+    estimates: dict[str, Decimal] = {currency: Decimal(0)}
+    for of, position in ours:
+        estimates[of] = estimates.get(of, Decimal(0)) + open_result(position)
     return KillFacts(
         account=account_label(seen.account if seen else None),
         mode=Mode(settings.TRADING_MODE),
-        currency=seen.account.currency if seen else "USD",
-        n_orders=len(seen.orders) if seen else None,
-        n_positions=len(ours) if seen else None,
-        n_foreign=len(seen.positions) - len(ours) if seen else 0,
-        estimate=sum((open_result(p) for p in ours), Decimal(0)) if seen else None,
+        currency=currency,
+        n_orders=sum(len(state.orders) for state in states) if states else None,
+        n_positions=len(ours) if states else None,
+        n_foreign=sum(len(state.positions) for state in states) - len(ours),
+        n_others=max(len(states) - 1, 0),
+        estimate=estimates.pop(currency) if seen else None,
+        others=tuple(estimates.items()),
     )
 
 

@@ -131,7 +131,9 @@ class KillFacts:
     n_orders: int | None = None
     n_positions: int | None = None
     n_foreign: int = 0  # orders and positions that are not ours: left untouched
-    estimate: Decimal | None = None  # result if all is closed at the prices now
+    n_others: int = 0  # accounts beside this one, which the numbers count in
+    estimate: Decimal | None = None  # result if all is closed at the prices now, of accounts in this currency
+    others: tuple[tuple[str, Decimal], ...] = ()  # the same of accounts in other currencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
