@@ -40,6 +40,8 @@ class Protector:
     def __init__(self, gate: Gate, *, grace_s: float = 0.0) -> None:
         self.gate = gate
         self.grace_s = grace_s
+        # Where no stop rides on an entry, each is naked for a moment, and that is no news.
+        self._quiet_s = 0.0 if gate.broker.capabilities.stops_with_entry else GRACE_S
         # Ticket to the moment of the first read, on the machine's clock; None before the first sweep.
         self._seen: dict[int, float] | None = None
 
@@ -49,13 +51,16 @@ class Protector:
         now = clock.mono()
         before, self._seen = self._seen, {p.ticket: (self._seen or {}).get(p.ticket, now) for p in naked}
         if before is None or before or naked:  # nearly always there is nothing to tell, and nothing to take back
-            venue = self.gate.account.broker
-            alerts.hold_alerts(venue_key(venue, "naked:"), [_trouble(position, venue) for position in naked])
+            self._tell([position for position in naked if now - self._seen[position.ticket] >= self._quiet_s])
         for position in naked:
             age = now - self._seen[position.ticket]
             if age >= self.grace_s:
                 self._look_after(position, age)
         return len(naked)
+
+    def _tell(self, naked: Iterable[Position]) -> None:
+        venue = self.gate.account.broker
+        alerts.hold_alerts(venue_key(venue, "naked:"), [_trouble(position, venue) for position in naked])
 
     def protect_until_safe(self) -> None:
         """Sweep until nothing of the bot's is naked, which is as soon as each is protected or closed."""
@@ -64,7 +69,7 @@ class Protector:
             clock.sleep(POLL_S)
 
     def _look_after(self, position: Position, age: float) -> None:
-        logger.bind(symbol=position.symbol, ticket=position.ticket).warning("a position has no stop")
+        logger.bind(symbol=position.symbol, ticket=position.ticket).info("a position gets its stop, or is closed")
         if age >= CLOSE_AFTER_S or not self._protect(position):
             self._close(position)
 
