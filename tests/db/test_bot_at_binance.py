@@ -7,6 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 
 from execution.bot import services
 from execution.bot.naked import Protector
@@ -33,6 +34,8 @@ from tests.desk import Desk, open_desk
 from tests.docs_shapes import assert_documented
 from tradingsite.health.finding import State as Health
 from tradingsite.health.venues import check_venues
+from tradingsite.pages.safety import build_kill_progress
+from tradingsite.pages.safety_data import StepState
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SYMBOL, BASE = "SOLUSDT", "SOL"
@@ -209,6 +212,9 @@ def test_a_kill_is_flat_when_every_venue_is(entered, venue):
     Sentinel().round()  # MetaTrader 5 holds nothing of ours
     assert waiting_venues(event) == [venue]
     assert KillEvent.objects.get().flat_at is None
+    steps = {step.name: step.state for step in build_kill_progress(AnonymousUser()).steps}
+    assert steps["Read again from the broker, twice"] == StepState.DONE
+    assert steps[f"Read again from {venue}, twice"] == StepState.WAITING
     for _ in range(3):
         VenueGuard(venue).look()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
 from django.db.models import F, Sum
 
 from execution.models import FillRecord, KillEvent
-from execution.rearm import arm_checks, arm_phrase
+from execution.rearm import arm_checks, arm_phrase, named
 from execution.safety import killswitch
+from execution.trading_venues import MT5
 from ops import clock
 from tradingsite.pages.frame import User, account_state, may, state_word
 from tradingsite.pages.frame_data import StateWord
@@ -42,8 +44,9 @@ def build_kill_progress(user: User) -> KillProgress | None:
 
 
 def _result(event: KillEvent) -> Decimal | None:
-    """Return what the positions that a kill closed had made, costs included; None when it had nothing to close."""
-    fills = FillRecord.objects.filter(intent__cause="kill", intent__cause_id__startswith=f"{event.pk}:")
+    """Return what MetaTrader 5's positions that a kill closed had made, costs included; None when it closed none."""
+    closed = FillRecord.objects.filter(intent__cause="kill", intent__cause_id__startswith=f"{event.pk}:")
+    fills = closed.filter(account__broker=MT5)
     money: Decimal | None = fills.aggregate(sum=Sum(F("profit") + F("swap") + F("commission") + F("fee")))["sum"]
     return money
 
@@ -57,12 +60,17 @@ def _steps(event: KillEvent) -> tuple[KillStep, ...]:
         KillStep(name="Terminal refuses entries", state=terminal, at=event.terminal_latched_at),
         KillStep(name="Orders cancelled", state=closing, detail=f"{event.n_cancelled}"),
         KillStep(name="Positions closed", state=closing, detail=_closed_words(event)),
-        KillStep(
-            name="Read again from the broker, twice",
-            state=done if event.flat_at else StepState.WAITING,
-            at=event.flat_at,
-        ),
+        *_reads(event),
     )
+
+
+def _reads(event: KillEvent) -> Iterator[KillStep]:
+    """Yield a step for each venue that has to say that it is flat."""
+    flat = {row.broker: row.flat_at for row in event.at_venues.all()}
+    for key in event.venues or [MT5]:
+        at = event.flat_at or flat.get(key)
+        state = StepState.DONE if at else StepState.WAITING
+        yield KillStep(name=f"Read again from {named(key)}, twice", state=state, at=flat.get(key) or at)
 
 
 def _closed_words(event: KillEvent) -> str:
