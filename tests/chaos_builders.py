@@ -13,6 +13,7 @@ from execution.chaos.facts import (
     SELL,
     Attempt,
     Books,
+    BotTrade,
     Change,
     Deal,
     Decision,
@@ -28,6 +29,8 @@ SLOT = NINE + 45 * SECOND
 NAME, OTHER = "BTCUSD", "ETHUSD"
 OURS = OUR_PREFIX << PREFIX_AT_BIT
 OPENED, CLOSED = OURS + 1, OURS + 2
+BOTS = OURS | 2 << 36 | 1  # the bot's first magic number
+ENTERED, LEFT = NINE + 15 * MINUTE + 5 * SECOND, NINE + 40 * MINUTE
 GRID = (Decimal("0.01"), Decimal("0.01"), Decimal(100))
 D = Decimal
 
@@ -98,6 +101,51 @@ def lawful(**changes) -> Facts:
         end_ms=NINE + 2 * HOUR,
     )
     return replace(course, **changes)
+
+
+def with_bot(**changes) -> Facts:
+    """Return the lawful course beside which the bot enters another symbol for its setup 5, and loses it at its stop."""
+    course, levels = lawful(), {"price": "3000", "stop": "2955", "target": "3030"}
+    entry = request(
+        3, ENTERED, "0.2", magic=BOTS, symbol=OTHER, books=replace(books(held("0.1")), mid=D(3000)), **levels
+    )
+    meant = intent(BOTS, "0", "0.2", cause="setup", symbol=OTHER, bar_ms=None, capital=None, market_ms=ENTERED)
+    trade = BotTrade(
+        magic=BOTS,
+        setup=5,
+        symbol=OTHER,
+        status="closed",
+        deadline_ms=NINE + 75 * MINUTE,
+        result=D("-9.31"),
+        booked=D("-9.31"),
+    )
+    bots = {"symbol": OTHER, "magic": BOTS, "position_id": 601}
+    with_it = replace(
+        course,
+        requests=(course.requests[0], entry, course.requests[1]),
+        attempts=(*course.attempts, attempt(3, ENTERED, "0.2", magic=BOTS, symbol=OTHER)),
+        deals=(
+            *course.deals,
+            deal(203, ENTERED, "0.2", money=D("-0.3"), **bots),
+            deal(204, LEFT, "0.2", side=SELL, entry=1, money=D("-9.01"), by_program=False, **bots),
+        ),
+        intents={**course.intents, BOTS: replace(meant, cause_id="5:enter")},
+        trades=(trade,),
+        looked_ms=course.end_ms - 10 * MINUTE,
+    )
+    return replace(with_it, **changes)
+
+
+def the_trade(**changes) -> tuple[BotTrade, ...]:
+    """Return that course's only trade, changed."""
+    return (replace(with_bot().trades[0], **changes),)
+
+
+def while_held(**changes) -> Facts:
+    """Return that course while the bot still holds its position, half of its time being over."""
+    held_yet = replace(held("0.2", ticket=601, magic=BOTS), symbol=OTHER, has_stop=True)
+    until = {"deals": with_bot().deals[:-1], "holdings": (*lawful().holdings, held_yet), "looked_ms": NINE + HOUR}
+    return with_bot(**{"trades": the_trade(status="open", result=None, booked=None), **until, **changes})
 
 
 def with_entry(**changes) -> Facts:

@@ -170,9 +170,12 @@ def settle(rounds: int = 1) -> None:
 # --- the venue's ledger as the judge --------------------------------------------------------------------------------
 
 
-def judged(desk: Desk, *, is_settled: bool = True, repeats: Sequence[Repeat] = ()) -> list[Violation]:
+def judged(
+    desk: Desk, *, is_settled: bool = True, is_disturbed: bool = False, repeats: Sequence[Repeat] = ()
+) -> list[Violation]:
     """Return every promise that was not kept, by the venue's own books and log."""
-    return judge(desk.state_dir / "sim", time_line=TimeLine.MARKET, is_settled=is_settled, repeats=repeats)
+    sim_dir, course = desk.state_dir / "sim", {"is_settled": is_settled, "is_disturbed": is_disturbed}
+    return judge(sim_dir, time_line=TimeLine.MARKET, repeats=repeats, **course)
 
 
 def ledger() -> Ledger:

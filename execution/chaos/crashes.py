@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -90,6 +90,27 @@ STEPS: dict[str, str] = {
     "closing dead runs": "ops.runs.close_dead_runs",
 }
 
+# Those of the setup bot, which a session never passes.
+BOT_STEPS: dict[str, str] = {
+    "settling the trades": "execution.bot.watching.settle_trades",
+    "taking back leftovers": "execution.bot.watching.take_back_leftovers",
+    "looking for the naked": "execution.bot.naked.Protector.sweep",
+    "setting a stop again": "execution.bot.naked.Protector._protect",
+    "closing what stays naked": "execution.bot.naked.Protector._close",
+    "closing the overdue": "execution.bot.watching.close_overdue",
+    "closing one that is overdue": "execution.bot.watching._close",
+    "booking the outcomes": "execution.bot.booking.book_outcomes",
+    "booking an outcome": "execution.bot.booking._book",
+    "scanning": "mlfilter.scanning.scan",
+    "entering": "execution.bot.entering.Entering.enter",
+    "planning the entry": "execution.bot.entering.Entering._plan",
+    "writing the entry": "execution.bot.writing.write_entry",
+    "sending the entry": "execution.bot.entering.Entering._send",
+    "writing the trade open": "execution.bot.writing.write_open",
+    "looking after the entry": "execution.bot.entering.Entering._look_after",
+    "writing a setup missed": "execution.bot.writing.write_missed",
+}
+
 
 class Crash(BaseException):
     """The process is gone; nothing after this point ran."""
@@ -107,9 +128,12 @@ class Point:
         return f"{self.moment} {self.step}"
 
 
-POINTS: dict[str, Point] = {
-    point.name: point for step in (*STEPS, COMMIT) for point in (Point(step, BEFORE), Point(step, AFTER))
-}
+def _points(steps: Iterable[str]) -> dict[str, Point]:
+    return {point.name: point for step in steps for point in (Point(step, BEFORE), Point(step, AFTER))}
+
+
+POINTS = _points((*STEPS, COMMIT))
+BOT_POINTS = _points(BOT_STEPS)
 
 
 @dataclass
@@ -231,12 +255,13 @@ def crash_at(*plan: tuple[str, int]) -> Iterator[Doom]:
     Raises
     ------
     ValueError
-        A point is none of ``POINTS``, or a count is below 1.
+        A point is none of ``POINTS`` and ``BOT_POINTS``, or a count is below 1.
     """
+    known = POINTS | BOT_POINTS
     for name, nth in plan:
-        if name not in POINTS or nth < 1:
+        if name not in known or nth < 1:
             raise ValueError(f"a crash is one of POINTS and a count from 1, was {(name, nth)!r}")
-    steps = {POINTS[name].step for name, _ in plan} - {COMMIT}
+    steps = {known[name].step for name, _ in plan} - {COMMIT}
     with _wrapped(Doom(plan=list(plan)), steps) as doom:
         yield doom
 
@@ -244,7 +269,7 @@ def crash_at(*plan: tuple[str, int]) -> Iterator[Doom]:
 @contextmanager
 def passages() -> Iterator[Counter[str]]:
     """Count how often each point is passed inside the block; nobody dies."""
-    with _wrapped(Doom(plan=[]), set(STEPS)) as doom:
+    with _wrapped(Doom(plan=[]), {*STEPS, *BOT_STEPS}) as doom:
         yield doom.passed
 
 
@@ -253,7 +278,7 @@ def _wrapped(doom: Doom, steps: set[str]) -> Iterator[Doom]:
     """Put these steps, the database and the way to the terminal under a doom for the block."""
     with ExitStack() as stack:
         for name in steps:
-            stack.enter_context(_replaced(STEPS[name], partial(doom.step, name)))
+            stack.enter_context(_replaced((STEPS | BOT_STEPS)[name], partial(doom.step, name)))
         for transport in TRANSPORTS:
             for call in OUTSIDE:
                 stack.enter_context(_replaced(f"{transport}.{call}", doom.unreachable))

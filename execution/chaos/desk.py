@@ -16,7 +16,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from execution.bot.enrolling import SYMBOLS, enrol, train_filters
 from execution.chaos.clock import VirtualClock
+from execution.chaos.facts import is_the_bots
 from execution.errors import ConfigError, ExecutionError
 from execution.models import Decision, RebalanceSettings
 from execution.sentinel import Sentinel
@@ -24,6 +26,8 @@ from market.symbols import default_symbols
 from market.terminal import calls
 from market.terminal.local import LocalTransport
 from market.updating import update_all_data
+from mlfilter.filters import active_filter
+from mlfilter.models import current_settings
 from ops import clock, queues
 from ops.audit import SYSTEM
 from strategies.fitting import fit_models
@@ -36,7 +40,8 @@ OPEN_WORLD, STEP = "simulator.stepped.stepped_world", "simulator.control.step"
 TERMINAL, FAULT_PLAN = "simulator.mounting.TERMINAL", "simulator.faults.FaultPlan"
 SWITCH_ON, SWITCH_OFF = "simulator.faults.switch_on", "simulator.faults.switch_off"
 ACCOUNT = "simulator.mounting.mounted_account"
-READ_FAULTS, BY_HAND = "simulator.faults.read_log", "simulator.hand.trade"
+READ_FAULTS, BY_HAND, LEVELS_BY_HAND = "simulator.faults.read_log", "simulator.hand.trade", "simulator.hand.set_levels"
+JOBS = (".session_job", ".bot_job")  # what the trader does here
 SIZING_CAPITAL = Decimal(60_000)  # enough for orders of several steps, which can be filled in part
 LONGEST_CALL_S = 10.0  # a call that hangs is given up by the terminal's guard
 
@@ -79,8 +84,21 @@ class VirtualDesk:
         retcode: int = import_string(BY_HAND)(symbol, side, float(volume), position=position)
         return retcode
 
+    def positions(self) -> list[Any]:
+        """Return the positions in the venue's books."""
+        return list(import_string(ACCOUNT)().ledger.positions())
+
+    def naked(self) -> list[int]:
+        """Return the tickets of the bot's positions that have no stop in the venue's books."""
+        return [p.ticket for p in self.positions() if is_the_bots(p.magic) and not p.sl > 0]
+
+    def take_stop_by_hand(self, symbol: str, ticket: int) -> int:
+        """Take a position's stop and target away in the terminal's own window, and return the venue's code."""
+        retcode: int = import_string(LEVELS_BY_HAND)(symbol, ticket)
+        return retcode
+
     def _enqueue(self, function: str, *args: Any, queue: str) -> None:
-        if queue == queues.TRADING and function.endswith(".session_job"):
+        if queue == queues.TRADING and function.endswith(JOBS):
             self.queue.append((function, args))
 
 
@@ -153,3 +171,12 @@ def _fill() -> None:
     failed = fit_models(actor=SYSTEM).failed
     if failed:
         raise ExecutionError(f"a model could not be fitted: {failed[0]}")
+    _enrol_bot()
+
+
+def _enrol_bot() -> None:
+    """Let the bot watch symbols of its own where the account lets it, each with a filter."""
+    for name in enrol([name for name, _ in SYMBOLS]):
+        train_filters()
+        if active_filter(name, current_settings().interval) is None:
+            raise ExecutionError(f"no filter could be trained for {name}: see the log")

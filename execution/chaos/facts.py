@@ -77,6 +77,7 @@ class Deal:
     position_id: int
     order_ticket: int = 0
     by_program: bool = True
+    money: Decimal = ZERO  # what it did to the balance
 
     @property
     def lots(self) -> Decimal:
@@ -142,7 +143,7 @@ class Intent:
     magic: int
     symbol: str
     cause: str
-    cause_id: str
+    cause_id: str  # of the bot's: the setup's number and the step, like 7:enter
     target: Decimal
     start: Decimal  # the position that it began from
     login: int = 0
@@ -241,6 +242,38 @@ class Repeat:
     after: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naked:
+    """A position of the bot's that had no stop at two looks of a sentinel that could have set it."""
+
+    ticket: int
+    since_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotTrade:
+    """A trade of the bot's, as the journal has it."""
+
+    magic: int  # of its entry
+    setup: int
+    symbol: str
+    status: str  # planned, open, closed or missed
+    deadline_ms: int  # from which it is closed at the market
+    result: Decimal | None = None  # of a closed one, account currency
+    booked: Decimal | None = None  # what the filter learns from: the stored outcome's money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """An approved setup that was not traded."""
+
+    setup: int
+    symbol: str
+    bar_ms: int
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """One run of a desk, from the venue's side and from ours."""
@@ -259,6 +292,10 @@ class Facts:
     decisions: tuple[Decision, ...] = ()
     alerts: frozenset[str] = frozenset()  # keys of those that are open at the end
     repeats: tuple[Repeat, ...] = ()
+    trades: tuple[BotTrade, ...] = ()
+    missed: tuple[Missed, ...] = ()
+    naked: tuple[Naked, ...] = ()
+    looked_ms: int = 0  # when the newest run of the bot that went through began, on the market's clock
     caps: Caps = field(default_factory=Caps)
     end_ms: int = 0
     n_faults: int = 0

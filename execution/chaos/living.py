@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from execution.chaos.course import Course
 from execution.chaos.desk import VirtualDesk, require_own_state, virtual_desk
+from execution.chaos.figures import bot_figures
 from execution.chaos.judge import TimeLine, Violation, judge
-from execution.chaos.month import Course, Month
+from execution.chaos.month import Month
 from execution.chaos.plans import Plan
 from execution.chaos.records import write_log
 from execution.sessions.slots import HOUR
@@ -27,6 +29,7 @@ class Lived:
     course: Course
     faults: Counter[str]
     orders: int  # requests that reached the venue
+    bot: dict[str, Any]
     violations: list[Violation]
     log_sha256: str
 
@@ -35,6 +38,7 @@ class Lived:
         return {
             "sessions": self.course.sessions,
             "orders": self.orders,
+            "bot": self.bot,
             "faults": dict(sorted(self.faults.items())),
             "crashes": self.course.crashes,
             "acts": self.course.acts,
@@ -80,8 +84,13 @@ def _judged(desk: VirtualDesk, month: Month, log: Path | None) -> Lived:
         course=course,
         faults=Counter(line["id"] for line in faults if line["call"] != "later"),
         orders=desk.n_requests(),
+        bot=bot_figures(course.bot_runs),
         violations=judge(
-            desk.sim_dir, time_line=TimeLine.MARKET, is_disturbed=course.is_disturbed, repeats=course.repeats
+            desk.sim_dir,
+            time_line=TimeLine.MARKET,
+            is_disturbed=course.is_disturbed,
+            repeats=course.repeats,
+            naked=course.naked,
         ),
         log_sha256=write_log(desk.sim_dir, happened, log),
     )

@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.module_loading import import_string
-from loguru import logger
-
 from execution.chaos import person
+from execution.chaos.course import DURING, Course, NakedWatch
 from execution.chaos.crashes import crash_at
 from execution.chaos.desk import VirtualDesk, replaced
 from execution.chaos.facts import Repeat
-from execution.chaos.plans import CrashPoint, HourPlan
-from execution.errors import ExecutionError
+from execution.chaos.happenings import Given, a_symbol, bot_by_hand, do, due_bar, second_trader, slots_in
+from execution.chaos.plans import BARS_AN_HOUR, CLOSE_BOTS, TAKE_STOP, BotHour, CrashPoint, HourPlan
+from execution.guarding import killing
 from execution.safety.gate import Gate
-from execution.sentinel import Sentinel, killing
-from execution.services import run_session_now
-from execution.sessions.hourly import session_run_by_hand, slot_rule
-from execution.sessions.slots import HOUR, Slot, floor_hour, slot_of
-from market.symbols import chosen_symbols
+from execution.sentinel import Sentinel
 from ops import clock
-from ops.errors import DeskError
-from ops.models import Run
 
 AHEAD = timedelta(seconds=4)  # the sentinel enqueues a session so long before its slot
 # Seconds between the sentinel's rounds after a session: both reconcile past the horizon, so absence is proven twice.
@@ -35,26 +27,9 @@ QUIET_ROUND = timedelta(minutes=28)
 LAST_ACT = timedelta(minutes=56)
 KILL_PAUSES_S = (*[1.0] * 10, *[5.0] * 4, 30.0)  # between the sentinel's rounds while a kill closes
 STALL_S = 3.0  # longer than any request may be under way
-DURING = "during a send"
-
-
-@dataclass(kw_only=True)
-class Course:
-    """What has happened so far."""
-
-    sessions: int = 0
-    crashes: list[dict[str, str]] = field(default_factory=list)
-    acts: list[dict[str, str]] = field(default_factory=list)
-    repeats: list[Repeat] = field(default_factory=list)
-
-    @property
-    def is_disturbed(self) -> bool:
-        """Whether a process died, or something happened in the middle of its work."""
-        return bool(self.crashes) or any(DURING in act["act"] for act in self.acts)
-
-    def note(self, what: str) -> None:
-        """Write down what a person or chance did."""
-        self.acts.append({"at": clock.market_now().isoformat(), "act": what})
+MOST_WAITING = 2
+BAR_MINUTES = 60 // BARS_AN_HOUR
+PROTECTING_PAUSES_S = (1.0,) * 10  # between its rounds while a position has no stop
 
 
 class Month:
@@ -63,12 +38,20 @@ class Month:
     def __init__(self, desk: VirtualDesk) -> None:
         self.desk = desk
         self.course = Course()
-        self._done: list[tuple[str, tuple[Any, ...]]] = []  # what the trader has been given so far
+        self._done: list[Given] = []  # what the trader has been given so far
+        self._naked = NakedWatch(desk, self.course)
+        self._next_bar = due_bar()
+        # What waits for a bar that meets it; what comes pushes out what has waited longest, which may never be met.
+        self._bots_deaths: deque[CrashPoint] = deque(maxlen=MOST_WAITING)
+        self._bots_disturbances: deque[str] = deque(maxlen=MOST_WAITING)
 
     def hour(self, begin: datetime, plan: HourPlan) -> None:
         """Let one hour pass: its session, the sentinel's rounds, and what a person does."""
-        acts = deque((begin + timedelta(minutes=minute), act) for minute, act in plan.acts)
-        for slot in _slots_in(begin):
+        planned = sorted([*plan.acts, *(plan.bot.acts if self._next_bar else ())])
+        acts = deque((begin + timedelta(minutes=minute), act) for minute, act in planned)
+        self._bots_deaths += [plan.bot.crash] if plan.bot.crash else []
+        self._bots_disturbances += [plan.bot.inside] if plan.bot.inside else []
+        for slot in slots_in(begin):
             self._until(slot.at - AHEAD, acts, plan)
             self._round(plan.sentinel_crash)
             self._see_kill_through(plan.kill_crash)
@@ -83,22 +66,55 @@ class Month:
 
     def settle(self, begin: datetime) -> None:
         """Let an hour pass in which nothing fails any more and a person puts things right."""
+        self._bots_deaths.clear()
+        self._bots_disturbances.clear()
         quiet = HourPlan(acts=((2, "tidy"), (5, "get going")))
         self.hour(begin, quiet)
 
     def _until(self, moment: datetime, acts: deque[tuple[datetime, str]], plan: HourPlan) -> None:
         """Go on to a moment, with a round of the sentinel now and then and after whatever a person does."""
         while clock.market_now() < moment:
-            at = min(moment, clock.market_now() + QUIET_ROUND)
+            at = min(moment, clock.market_now() + QUIET_ROUND, self._next_bar or moment)
             act = acts.popleft() if acts and acts[0][0] <= at else None
             self.desk.clock.sleep_until(act[0] if act else at)
             if act:
                 self._act(act[1])
+            elif self._next_bar and at == self._next_bar:
+                self._bar(plan)
+                continue
             elif at == moment:
                 return
-            self._round(None)
+            self._round(plan.bot.sentinel_crash if act and act[1] == TAKE_STOP else None)
             self._see_kill_through(plan.kill_crash)
             self._look_after()
+
+    def _bar(self, plan: HourPlan) -> None:
+        """Let the bot's bar have its run, and the sentinel see what came of it."""
+        before, bar_at = self._n_happened(), clock.market_now()
+        self._round(None)
+        self._see_kill_through(plan.kill_crash)
+        self._trader(plan)
+        if plan.bot.again and bar_at.minute // BAR_MINUTES == plan.bot.bar:
+            self._again(plan.bot)
+        self._next_bar = due_bar()
+        if self._n_happened() == before:
+            return
+        for seconds in ROUNDS_AFTER if bar_at.minute else ROUNDS_AFTER[:1]:  # a session follows the hour's first
+            clock.sleep(seconds)
+            self._round(None)
+        self._see_kill_through(plan.kill_crash)
+        self._look_after()
+
+    def _n_happened(self) -> int:
+        return self.desk.n_requests() + len(self.course.crashes) + len(self.course.acts)
+
+    def _again(self, bot: BotHour) -> None:
+        """Do the run of the newest bar once more, delivered again or by hand."""
+        if bot.again == "redeliver":
+            self._redeliver()
+            return
+        self.course.note("the bot by hand")
+        bot_by_hand()
 
     def _look_after(self) -> None:
         """Have a person look every other hour whether the desk stands still, and get it going."""
@@ -107,11 +123,15 @@ class Month:
                 self.course.note(done)
 
     def _act(self, act: str) -> None:
-        self.course.note(act)
+        if act not in (TAKE_STOP, CLOSE_BOTS):  # which happen only where there is something to be done
+            self.course.note(act)
         if act == "kill":
             person.kill()
         elif act.startswith("pause"):
-            person.pause(_a_symbol() if act == "pause symbol" else "")
+            person.pause(a_symbol() if act == "pause symbol" else "")
+        elif act in (TAKE_STOP, CLOSE_BOTS):
+            for words in person.touch_the_bots(self.desk, closes=act == CLOSE_BOTS):
+                self.course.note(words)
         else:
             done = person.tidy(self.desk) if act == "tidy" else person.get_going()
             for words in done:
@@ -122,9 +142,24 @@ class Month:
         while self.desk.queue:
             given = self.desk.queue.popleft()
             self._done.append(given)
+            if given[0].endswith(".bot_job"):
+                self.course.bot_runs += 1
+                self._bots_run(given)
+                continue
             self.course.sessions += 1
-            with self._disturbed(plan), self._mortal(plan.crash, "trader"):
-                _call(given)
+            with self._disturbed(plan.inside, plan.nth), self._mortal(plan.crash, "trader"):
+                do(given)
+
+    def _bots_run(self, given: Given) -> None:
+        """Do a run of the bot, which meets the death and the disturbance that have waited longest."""
+        crash = self._bots_deaths[0] if self._bots_deaths else None
+        inside = self._bots_disturbances[0] if self._bots_disturbances else ""
+        with self._disturbed(inside, 1) as happened, self._mortal(crash, "trader") as died:
+            do(given)
+        if died:
+            self._bots_deaths.popleft()
+        if happened:
+            self._bots_disturbances.popleft()
 
     def _redeliver(self) -> None:
         """Give the trader its last work once more, as a queue may."""
@@ -132,12 +167,21 @@ class Month:
             return
         before = self.desk.n_requests()
         at_ms = round(clock.market_now().timestamp() * 1000)
-        _call(self._done[-1])
+        do(self._done[-1])
         what = f"run {self._done[-1][1][0]}"
         self.course.note(f"redeliver {what}")
         self.course.repeats.append(Repeat(at_ms=at_ms, what=what, before=before, after=self.desk.n_requests()))
 
     def _round(self, crash: CrashPoint | None) -> None:
+        """Let the sentinel look once, and go on looking every second while it finds a position without a stop."""
+        self._one_round(crash)
+        for pause_s in PROTECTING_PAUSES_S:
+            if killing() or not self._naked.look():
+                return
+            clock.sleep(pause_s)
+            self._one_round(None)
+
+    def _one_round(self, crash: CrashPoint | None) -> None:
         with self._mortal(crash, "sentinel") as died:
             self.desk.sentinel.round()
         if died:
@@ -166,23 +210,25 @@ class Month:
             self.course.crashes.append({"at": clock.market_now().isoformat(), "who": who, "point": name})
 
     @contextmanager
-    def _disturbed(self, plan: HourPlan) -> Iterator[None]:
-        """Have something happen in the middle of the n-th send of the block."""
-        if not plan.inside:
-            yield
+    def _disturbed(self, inside: str, nth: int) -> Iterator[list[str]]:
+        """Have something happen in the middle of the n-th send of the block; yields a list that has it when it did."""
+        happened: list[str] = []
+        if not inside:
+            yield happened
             return
         # Another trader and another process's work fit in before the sending lock; a stall is worst inside it.
-        name = "_hand_over" if plan.inside in ("pause", "kill", "stall") else "send"
+        name = "_hand_over" if inside in ("pause", "kill", "stall") else "send"
         real, passed = getattr(Gate, name), Counter[str]()
 
         def disturbed(gate: Gate, *args: Any, **kwargs: Any) -> Any:
             passed["sends"] += 1
-            if passed["sends"] == plan.nth:
-                self._happens(plan.inside)
+            if passed["sends"] == nth:
+                happened.append(inside)
+                self._happens(inside)
             return real(gate, *args, **kwargs)
 
         with replaced(Gate, name, disturbed):
-            yield
+            yield happened
 
     def _happens(self, what: str) -> None:
         self.course.note(f"{what} {DURING}")
@@ -191,35 +237,8 @@ class Month:
         elif what == "round":
             self.desk.sentinel.round()
         elif what == "redeliver":
-            _call(self._done[-1])
+            do(self._done[-1])
         elif what == "second trader":
-            _second_trader()
+            second_trader()
         else:
             self._act(what)
-
-
-def _slots_in(begin: datetime) -> list[Slot]:
-    """Return the slots that act in an hour, in their order: usually its own, and the early one after it."""
-    rule = slot_rule()
-    slots = [slot_of(begin + i * HOUR, rule) for i in (0, 1)]
-    return [slot for slot in slots if floor_hour(slot.at) == begin]
-
-
-def _call(given: tuple[str, tuple[Any, ...]]) -> None:
-    function, args = given
-    import_string(function)(*args)
-
-
-def _second_trader() -> None:
-    """Run a session by hand beside the one that is under way."""
-    run: Run = session_run_by_hand()
-    try:
-        run_session_now(run, chosen_symbols())
-    except (ExecutionError, DeskError) as error:
-        logger.info("the second trader gave up: {}", error)
-
-
-def _a_symbol() -> str:
-    """Return a symbol, another one from day to day."""
-    names = [symbol.name for symbol in chosen_symbols()]
-    return names[clock.market_now().day % len(names)]

@@ -11,6 +11,7 @@ from loguru import logger
 from execution.brokers.base import Broker
 from execution.brokers.magic import is_ours
 from execution.chaos.desk import VirtualDesk
+from execution.chaos.facts import BUY, is_the_bots
 from execution.errors import ExecutionError
 from execution.models import ControlRow, FillRecord
 from execution.planning.orders import MarginMode, Side
@@ -75,6 +76,18 @@ def tidy(desk: VirtualDesk) -> list[str]:
     except FAILURES as error:
         return [f"tidy: {error}"]
     return [f"close {s.lots} {s.symbol} by hand: {_close(desk, s)}" for s in strangers]
+
+
+def touch_the_bots(desk: VirtualDesk, *, closes: bool) -> list[str]:
+    """Close a position of the bot's by hand or take its stop away, without any reason; return what was done."""
+    held = next((position for position in desk.positions() if is_the_bots(position.magic)), None)
+    if held is None:
+        return []
+    if not closes:
+        return [f"take the stop of {held.ticket} away: {desk.take_stop_by_hand(held.symbol, held.ticket)}"]
+    side = "buy" if held.type == BUY else "sell"
+    lots = held.volume if side == "buy" else -held.volume
+    return [f"close the bot's {held.ticket} by hand: {_close(desk, Stranger(held.symbol, lots, held.ticket))}"]
 
 
 def _strangers(broker: Broker) -> list[Stranger]:

@@ -12,11 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Q
+
+from execution.bot.services import JOB as BOT
+from execution.bot.services import slot_of_run
 from execution.chaos import facts as f
 from execution.limits import current_limits
-from execution.models import Attempt, Decision, Intent, KillEvent
-from ops.models import Alert, Announcement
+from execution.models import Attempt, BotTrade, Decision, Intent, KillEvent
+from mlfilter.models import Setup
+from ops.models import Alert, Announcement, Run
 
+VENUE = "mt5"  # the only one whose books are read here
 LEDGER, FAULTS = "ledger.sqlite3", "faults.jsonl"
 HEDGING = 2  # ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
 STARTED_ARMED = f.Change(at_ms=0, scope="system", state="armed")
@@ -57,6 +63,9 @@ def read_facts(sim_dir: Path, *, time_line: TimeLine, is_settled: bool, repeats:
         decisions=tuple(_decisions()),
         alerts=frozenset(Alert.objects.open().values_list("key", flat=True)),
         repeats=repeats,
+        trades=tuple(_trades()),
+        missed=tuple(_missed()),
+        looked_ms=_looked_ms(),
         caps=_caps(),
         end_ms=ended["value"] if ended else 0,
         n_faults=_n_faults(sim_dir / FAULTS),
@@ -77,6 +86,7 @@ def _deals(venue: sqlite3.Connection) -> Iterator[f.Deal]:
             position_id=row["position_id"],
             order_ticket=row["order_ticket"],
             by_program=row["reason"] == f.BY_PROGRAM,
+            money=Decimal(row["profit"] + row["swap"] + row["commission"]).scaleb(-2),  # in cents
         )
 
 
@@ -134,7 +144,7 @@ def _books(seen: Mapping[str, Any], symbol: str) -> f.Books:
 
 
 def _intents() -> Iterator[f.Intent]:
-    for intent in Intent.objects.select_related("account", "decision"):
+    for intent in Intent.objects.filter(account__broker=VENUE).select_related("account", "decision"):
         decision = intent.decision
         sizing = decision.sizing if decision else {}
         yield f.Intent(
@@ -154,7 +164,8 @@ def _intents() -> Iterator[f.Intent]:
 
 def _attempts(time_line: TimeLine) -> Iterator[f.Attempt]:
     on_market = time_line is TimeLine.MARKET
-    for attempt in Attempt.objects.select_related("leg__intent").order_by("id"):
+    attempts = Attempt.objects.filter(leg__intent__account__broker=VENUE)
+    for attempt in attempts.select_related("leg__intent").order_by("id"):
         call, ticket = attempt.request.get("call"), attempt.leg.ticket or 0
         sent = attempt.market_at if on_market and attempt.market_at else attempt.sent_at
         yield f.Attempt(
@@ -203,6 +214,34 @@ def _decisions() -> Iterator[f.Decision]:
             blocker=row.blocker,
             magic=magics.get(row.pk),
         )
+
+
+def _trades() -> Iterator[f.BotTrade]:
+    trades = BotTrade.objects.filter(account__broker=VENUE)
+    for trade in trades.select_related("intent", "setup__outcome").order_by("id"):
+        outcome = getattr(trade.setup, "outcome", None)
+        yield f.BotTrade(
+            magic=trade.intent.magic,
+            setup=trade.setup_id,
+            symbol=trade.symbol,
+            status=trade.status,
+            deadline_ms=_ms(trade.deadline_at) or 0,
+            result=trade.result,
+            booked=Decimal(repr(outcome.pnl)) if outcome else None,
+        )
+
+
+def _missed() -> Iterator[f.Missed]:
+    approved = Setup.objects.approved().filter(broker=VENUE)
+    for setup in approved.filter(Q(trade=None) | ~Q(missed_reason="")).order_by("id"):
+        bar_ms = _ms(setup.bar_at) or 0
+        yield f.Missed(setup=setup.pk, symbol=setup.symbol, bar_ms=bar_ms, reason=setup.missed_reason)
+
+
+def _looked_ms() -> int:
+    """Return when the bot's newest run that went through began, on the market's clock; 0 where none has."""
+    through = Run.objects.filter(job=BOT, status__in=(Run.Status.DONE, Run.Status.PARTLY))
+    return max((_ms(slot_of_run(run).at) or 0 for run in through.order_by("-id")[:5]), default=0)
 
 
 def _caps() -> f.Caps:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from execution.chaos.reading import LEDGER
-from execution.models import Attempt, Decision, Intent, KillEvent
+from execution.models import Attempt, BotTrade, Decision, Intent, KillEvent
 from ops.models import Announcement
 
 Line = dict[str, Any]
@@ -37,7 +37,8 @@ def write_log(sim_dir: Path, happened: list[Line], path: Path | None = None) -> 
 
 def _lines(sim_dir: Path, happened: list[Line]) -> list[Line]:
     """Return everything, by market time; what happened at the same moment stays in the order of its kind."""
-    lines = [*_decisions(), *_intents(), *_attempts(), *_states(), *_kills(), *_venue(sim_dir), *happened]
+    ours = [*_decisions(), *_intents(), *_attempts(), *_trades(), *_states(), *_kills()]
+    lines = [*ours, *_venue(sim_dir), *happened]
     return sorted(lines, key=lambda line: str(line["at"]))
 
 
@@ -86,6 +87,22 @@ def _attempts() -> Iterator[Line]:
             "retcode": attempt.retcode,
             "message": attempt.message,
             "resolved": _iso(attempt.resolved_at),
+        }
+
+
+def _trades() -> Iterator[Line]:
+    for trade in BotTrade.objects.select_related("intent", "setup").order_by("id"):
+        yield {
+            "kind": "bot trade",
+            "at": _iso(trade.intent.market_at),
+            "magic": trade.intent.magic,
+            "setup": trade.setup_id,
+            "symbol": trade.symbol,
+            "side": trade.side,
+            "lots": _plain(trade.lots),
+            "status": trade.status,
+            "closed": _iso(trade.closed_at),
+            "result": _plain(trade.result),
         }
 
 

@@ -23,7 +23,7 @@ from execution.chaos.desk import BRIDGE
 from execution.errors import ConfigError, ExecutionError
 from ops.errors import ExitCode
 
-MARGIN_MODES = ("hedging", "netting")
+MARGIN_MODES = (HEDGING, NETTING) = ("hedging", "netting")
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 BEFORE_FIRST = timedelta(seconds=20)
 FAULTS = "simulator.faults.FAULTS"  # by name: nothing here imports the outside world

@@ -121,7 +121,7 @@ def assert_all_has_ended(desk: Desk, setup: Setup, *, is_judged: bool = True) ->
     """Flat, booked once with the ledger's money, and nothing half-done; no promise broken, by the judge of MT5."""
     recover(Doom(plan=[]))
     bar(desk)
-    assert not is_judged or judged(desk) == []
+    assert not is_judged or judged(desk, is_disturbed=True) == []
     assert venue_positions() == []
     assert_entered_once_at_most(setup)
     assert not BotTrade.objects.live().exists()

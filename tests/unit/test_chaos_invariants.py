@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from execution.chaos.facts import BUY, PROTECT, REMOVE, SELL, Caps, Facts, Kill, Repeat
+from execution.chaos.facts import BUY, DEAL, PROTECT, REMOVE, SELL, Caps, Change, Facts, Kill, Missed, Naked, Repeat
 from execution.chaos.judge import INVARIANTS, judge_facts
 from execution.chaos.readings import our_lots
 from tests.chaos_builders import (
+    BOTS,
     CLOSED,
+    ENTERED,
     HOUR,
+    LEFT,
     MINUTE,
     NAME,
     NINE,
@@ -31,14 +34,62 @@ from tests.chaos_builders import (
     netting,
     request,
     state,
+    the_trade,
+    while_held,
+    with_bot,
     with_close,
     with_entry,
 )
 
-BOTS = OURS | 2 << 36 | 1  # the bot's first magic number
 KILL = Kill(number=1, latched_ms=SLOT - MINUTE, flat_ms=SLOT - 50 * SECOND, rearmed_ms=SLOT - 40 * SECOND)
 EARLY_ATTEMPT = (attempt(1, SLOT - 4 * SECOND, "0.1"), lawful().attempts[1])
+OTHER_BOTS = replace(with_bot().intents[BOTS], magic=BOTS + 1)
+AGAIN = replace(with_bot().deals[2], ticket=205, at_ms=ENTERED + 20 * MINUTE, magic=BOTS + 1, position_id=602)
+ANOTHER_SETUP = replace(OTHER_BOTS, cause_id="6:enter")
+NAKED = Naked(ticket=601, since_ms=ENTERED, until_ms=ENTERED + 6 * SECOND)
+BESIDE = replace(held("0.3", ticket=502), symbol=OTHER)  # a position in the bot's symbol, the session's
+
+
+def bots_request(number: int = 1, **changes) -> Facts:
+    """Return the course with the bot, with one of its requests changed: the session's, the bot's, the session's."""
+    course = with_bot()
+    changed = [replace(r, **changes) if i == number else r for i, r in enumerate(course.requests)]
+    return replace(course, requests=tuple(changed))
+
+
+def entered_again(intent, **changes) -> Facts:
+    course = with_bot()
+    intents = {**course.intents, BOTS + 1: intent}
+    return replace(course, deals=(*course.deals, replace(AGAIN, **changes)), intents=intents)
+
+
+def missed(reason: str, **changes) -> Facts:
+    return with_bot(missed=(Missed(setup=6, symbol=OTHER, bar_ms=NINE, reason=reason),), **changes)
+
+
+BOT_BREACHES = [
+    pytest.param(4, with_bot(trades=the_trade(result=D("-9.30"))), id="4 booked a cent too much"),
+    pytest.param(4, with_bot(trades=the_trade(booked=D("-9.01"))), id="4 learned without costs"),
+    pytest.param(4, with_bot(trades=the_trade(booked=None)), id="4 never learned"),
+    pytest.param(4, with_bot(trades=the_trade(status="missed", result=None)), id="4 missed and filled"),
+    pytest.param(6, with_bot(trades=the_trade(status="open")), id="6 open without a position"),
+    pytest.param(6, with_bot(trades=the_trade(status="planned")), id="6 never found out"),
+    pytest.param(6, while_held(trades=()), id="6 a position without a trade"),
+    pytest.param(6, while_held(trades=the_trade(status="closed")), id="6 a position that is said to be closed"),
+    pytest.param(6, while_held(looked_ms=NINE + 77 * MINUTE), id="6 held past its time"),
+    pytest.param(6, with_bot(resting=(OTHER,)), id="6 an order of the bot's rests"),
+    pytest.param(11, entered_again(OTHER_BOTS), id="11 a setup twice"),
+    pytest.param(11, entered_again(ANOTHER_SETUP, at_ms=ENTERED + MINUTE), id="11 a bar twice"),
+    pytest.param(12, bots_request(books=books(BESIDE)), id="12 the bot beside the session"),
+    pytest.param(12, bots_request(0, books=books(held("0.1", magic=BOTS))), id="12 the session beside the bot"),
+    pytest.param(12, bots_request(2, books=books(held("0.1", magic=BOTS))), id="12 the session closes the bot's"),
+    pytest.param(14, bots_request(books=books(replace(BESIDE, magic=BOTS + 9))), id="14 a second position"),
+    pytest.param(14, with_bot(naked=(NAKED,)), id="14 naked for six seconds"),
+    pytest.param(16, missed("spread_cap: wide"), id="16 a veto"),
+    pytest.param(16, missed(""), id="16 forgotten"),
+]
 BREACHES = [
+    *BOT_BREACHES,
     pytest.param(1, lawful(kills=(replace(KILL, rearmed_ms=SLOT + 1, latched_ms=SLOT - 1),)), id="1 begun after"),
     pytest.param(
         1,
@@ -118,7 +169,11 @@ def broken(facts: Facts) -> set[int]:
     return {violation.invariant for violation in judge_facts(facts)}
 
 
-@pytest.mark.parametrize("facts", [lawful(), netting()], ids=["hedging", "netting"])
+@pytest.mark.parametrize(
+    "facts",
+    [lawful(), netting(), with_bot(), while_held()],
+    ids=["hedging", "netting", "with the bot", "while it holds"],
+)
 def test_a_lawful_course_breaks_nothing(facts):
     assert judge_facts(facts) == []
 
@@ -159,6 +214,48 @@ def test_a_violation_says_when_and_what():
     [found] = INVARIANTS[8](with_entry(volume="nan"))
     assert found.at == "2026-01-05T09:00:45+00:00"
     assert found.detail == "request 1, nan lots of BTCUSD: the volume must be finite and above 0"
+
+
+# --- what the bot is allowed ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(with_bot(naked=(replace(NAKED, until_ms=ENTERED + 5 * SECOND),)), id="five seconds naked"),
+        pytest.param(entered_again(ANOTHER_SETUP), id="another setup in a later bar"),
+        pytest.param(with_bot(trades=the_trade(status="open"), looked_ms=LEFT + 30 * SECOND), id="not looked at since"),
+        pytest.param(with_bot(trades=the_trade(status="planned"), looked_ms=ENTERED), id="just sent"),
+        pytest.param(
+            missed("setup_cooldown: waits"),
+            id="a rule of its own",
+        ),
+        pytest.param(
+            missed(
+                "state: paused",
+                changes=(Change(at_ms=0, scope="system", state="paused"),),
+            ),
+            id="a pause",
+        ),
+    ],
+)
+def test_the_bots_checks_find_nothing_in(facts):
+    checks = [INVARIANTS[number] for number in (4, 6, 11, 12, 14, 16)]
+    found = [violation for check in checks for violation in check(facts)]
+    assert [v for v in found if "magic" not in v.detail] == []
+
+
+@pytest.mark.parametrize(("retcode", "excused"), [(10018, True), (10009, False)], ids=["refused", "done"])
+@pytest.mark.parametrize("action", [PROTECT, DEAL], ids=["protect", "close"])
+def test_a_position_may_stay_naked_where_the_venue_refuses_to_protect_it(action, retcode, excused):
+    tried = request(4, ENTERED + SECOND, "0.2", side=SELL, action=action, position=601, retcode=retcode, symbol=OTHER)
+    course = with_bot(naked=(NAKED,))
+    found = list(INVARIANTS[14](replace(course, requests=(*course.requests, tried))))
+    assert (found == []) is excused
+
+
+def test_before_things_have_settled_no_trade_has_to_be_at_its_end():
+    assert list(INVARIANTS[6](while_held(trades=(), is_settled=False))) == []
 
 
 # --- what is allowed --------------------------------------------------------------------------------------------------

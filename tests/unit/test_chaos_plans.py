@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pkgutil import resolve_name
 
 import pytest
 
 from execution.chaos.clock import VirtualClock
-from execution.chaos.crashes import POINTS
-from execution.chaos.plans import MIX, make_plan
+from execution.chaos.crashes import BOT_POINTS, BOT_STEPS, POINTS, STEPS
+from execution.chaos.plans import BOT_FAULTS, BOT_FAULTS_A_DAY, CLOSE_BOTS, MIX, TAKE_STOP, make_plan
 from execution.chaos.sandbox import Terms
 from execution.errors import ConfigError
 from simulator.faults import FAULTS, FaultPlan
@@ -20,9 +21,10 @@ MONTH = 720
 every_seed = pytest.mark.parametrize("seed", range(5))
 
 
-def planned_faults(seed: int, **more) -> list[str]:
+def planned_faults(seed: int, *, of_the_bot: bool = False, **more) -> list[str]:
     days = make_plan(seed, BEGIN, MONTH, **more).days
-    return [rule["fault"] for day in days if day for rule in json.loads(day)["rules"]]
+    rules = [rule for day in days if day for rule in json.loads(day)["rules"]]
+    return [rule["fault"] for rule in rules if ("symbol" in rule) == of_the_bot]
 
 
 @every_seed
@@ -58,8 +60,26 @@ def test_every_plan_of_faults_can_be_played_within_its_day(seed):
 def test_the_mix_leaves_out_only_what_is_said_to_be_left_out():
     signed = {name for name, fault in FAULTS.items() if set(fault.calls) <= set(SIGNED)}
     assert len(signed) > 10
-    assert set(FAULTS) - set(MIX) == signed | {"M33", "M34", "M38", "M54", "B01", "B08", "B09", "B10", "B36"}
+    assert set(FAULTS) - set(MIX) == signed | {"M54", "B01", "B08", "B09", "B10", "B36"}
     assert set(MIX) <= set(FAULTS)
+
+
+@every_seed
+def test_the_bots_orders_meet_faults_of_their_own_every_day(seed):
+    faults = planned_faults(seed, of_the_bot=True)
+    assert len(faults) == BOT_FAULTS_A_DAY * MONTH // 24
+    assert set(faults) == set(BOT_FAULTS)
+    assert planned_faults(seed, of_the_bot=True, faults=["M20"]) == []
+
+
+@every_seed
+def test_a_person_and_chance_meddle_with_the_bot(seed):
+    bots = [hour.bot for hour in make_plan(seed, BEGIN, MONTH).hours]
+    acts = [act for bot in bots for _, act in bot.acts]
+    assert min(acts.count(TAKE_STOP), acts.count(CLOSE_BOTS)) > 20
+    assert {bot.again for bot in bots} == {"", "redeliver", "by hand"}
+    assert len({bot.inside for bot in bots}) > 4
+    assert {bot.bar for bot in bots} == {0, 1, 2, 3}
 
 
 @every_seed
@@ -67,8 +87,17 @@ def test_processes_die_at_points_that_exist(seed):
     hours = make_plan(seed, BEGIN, MONTH).hours
     points = [p for hour in hours for p in (hour.crash, hour.sentinel_crash, hour.kill_crash) if p]
     assert {name for name, _ in points} <= set(POINTS)
+    bots = {p[0] for hour in hours for p in (hour.bot.crash, hour.bot.sentinel_crash) if p}
+    assert bots <= set(POINTS) | set(BOT_POINTS)
+    assert len(bots & set(BOT_POINTS)) > 10
     assert sum(hour.crash is not None for hour in hours) > 20
     assert {hour.inside for hour in hours} > {"kill", "stall", "second trader"}
+
+
+def test_every_step_of_the_bot_is_a_function_that_is_there_and_no_sessions():
+    assert [path for path in BOT_STEPS.values() if not callable(resolve_name(path))] == []
+    assert len(set(BOT_STEPS.values()) | set(STEPS.values())) == len(BOT_STEPS) + len(STEPS)
+    assert not set(BOT_POINTS) & set(POINTS)
 
 
 def test_a_healthy_venue_has_no_faults():

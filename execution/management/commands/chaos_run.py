@@ -92,9 +92,11 @@ def _on_the_virtual_clock(terms: Any) -> dict[str, Any]:
 
 
 def _wildly(terms: Any) -> dict[str, Any]:
+    from execution.chaos.sandbox import HEDGING
     from execution.chaos.wild import live_wildly
 
-    return live_wildly(terms.seed, terms.hours, progress=LineProgress(sys.stderr)).as_data()
+    progress = LineProgress(sys.stderr)
+    return live_wildly(terms.seed, terms.hours, has_bot=terms.mode == HEDGING, progress=progress).as_data()
 
 
 def _lines(data: dict[str, Any]) -> list[str]:
@@ -102,6 +104,10 @@ def _lines(data: dict[str, Any]) -> list[str]:
     head = f"seed {data['seed']}, {data['hours']} hours, {data['margin_mode']}: {data['sessions']} sessions, "
     head += f"{data['orders']} orders, {sum(faults.values())} faults of {len(faults)} kinds, "
     head += f"{len(data['crashes'])} crashes; {data['seconds']:.0f} s"
+    bot = data["bot"]
+    exits = ", ".join(f"{n} by {reason}" for reason, n in bot["exits"].items())
+    head += f"\nthe bot: {bot['runs']} runs, {bot['approved']} approved setups, {bot['trades']} trades"
+    head += f" ({exits})" if exits else ""
     broken = [f"invariant {v['invariant']} at {v['at']}: {v['detail']}" for v in data["violations"]]
     return [head, *broken, f"{len(broken)} violations; log {data['log_sha256'][:16]}"]
 
