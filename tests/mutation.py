@@ -41,8 +41,9 @@ PLUGINS = (
     "anyio",
 )
 PYTEST = ["-x", "-q", "-s", "--tb=no", "--no-header", "--no-summary", "--assert=plain", "--import-mode=importlib"]
-PYTEST += ["-c", os.devnull, f"--rootdir={ROOT}", "--noconftest", *(f"-pno:{plugin}" for plugin in PLUGINS)]
-TIMEOUT_S = 30
+PYTEST += ["-c", os.devnull, f"--rootdir={ROOT}", *(f"-pno:{plugin}" for plugin in PLUGINS)]
+PYTEST += ["--noconftest", "-ptests.conftest"]  # of all the folders' fixtures those that need no database
+CPU_LIMIT_S = 10  # processor time, so that a busy machine kills no mutant
 # Of each operator its boundary and its opposite. What nobody would mistype dies at once: counting it would flatter.
 NEAR = re.compile(
     r"BinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Div|Mod_Div)$"
@@ -193,7 +194,7 @@ def _decide(part: Part, mutant: Mutant, killers: _Killers) -> None:
     """Never return: the exit code is pytest's."""
     code: int = 70
     try:
-        signal.alarm(TIMEOUT_S)  # a loop without an end is noticed, too
+        signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)  # a loop without an end is noticed, too
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1), os.dup2(silence, 2)
         sys.meta_path.insert(0, _FromMemory(mutant.module, mutant.source))
@@ -204,9 +205,13 @@ def _decide(part: Part, mutant: Mutant, killers: _Killers) -> None:
 
 def warm_up(part: Part) -> None:
     """Load what a part's tests import, then forget the part's own modules, so that children import them anew."""
-    import hypothesis  # noqa: F401 (loaded once, for all children)
-    import numpy as np  # noqa: F401
+    import hypothesis
+    import numpy as np  # noqa: F401 (loaded once, for all children)
 
+    # The same examples for every mutant, and no death of a busy machine.
+    calm = hypothesis.settings(derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("mutation", calm)
+    hypothesis.settings.load_profile("mutation")
     for test in part.tests:
         importlib.import_module(test.removesuffix(".py").replace("/", "."))
     for name in [name for name in sys.modules if name.startswith(("tests.", *part.forget)) and name != __name__]:

@@ -150,6 +150,7 @@ def make_fill(**changes) -> Fill:
 
 def test_an_order_and_a_fill_are_whole():
     assert (make_order().magic, make_order().position_ticket, make_fill().signed_volume) == (0, None, -2)
+    assert make_order().protects is False
     nan = D("NaN")
     bad_orders = [{"volume_left": D(0)}, {"price": nan}, {"placed_at": ELSEWHERE}]
     bad_fills = [{"volume": D(0)}, {"price": D(0)}, {"at": ELSEWHERE}]
