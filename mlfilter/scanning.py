@@ -95,8 +95,8 @@ def _recent_bars(registered: Symbol, symbol: BotSymbol, now: datetime) -> pd.Dat
 def _judged(symbol: BotSymbol, scene: Scene, judge: Judge, settings: BotSettings, *, since: datetime) -> list[Setup]:
     """Return the setups of the bars from ``since`` on as rows that are not stored."""
     found = scene.found(judge.decider)
-    places = [i for i, row in enumerate(found.rows) if found.index[row] >= since]
-    return [_row(symbol, scene, i, judge, settings) for i in places]
+    places = (found.index[found.rows] >= since).nonzero()[0]
+    return [_row(symbol, scene, int(place), judge, settings) for place in places]
 
 
 def _row(symbol: BotSymbol, scene: Scene, place: int, judge: Judge, settings: BotSettings) -> Setup:
