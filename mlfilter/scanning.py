@@ -94,8 +94,10 @@ def _recent_bars(registered: Symbol, symbol: BotSymbol, now: datetime) -> pd.Dat
 
 def _judged(symbol: BotSymbol, scene: Scene, judge: Judge, settings: BotSettings, *, since: datetime) -> list[Setup]:
     """Return the setups of the bars from ``since`` on as rows that are not stored."""
+    import pandas as pd
+
     found = scene.found(judge.decider)
-    places = (found.index[found.rows] >= since).nonzero()[0]
+    places = (found.index[found.rows] >= pd.Timestamp(since)).nonzero()[0]
     return [_row(symbol, scene, int(place), judge, settings) for place in places]
 
 
