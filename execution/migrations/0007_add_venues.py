@@ -5,45 +5,51 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('execution', '0006_add_bot_trades'),
+        ("execution", "0006_add_bot_trades"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='account',
-            name='broker',
-            field=models.CharField(default='mt5', help_text="the venue's key: mt5, binance_spot, …", max_length=32),
+            model_name="account",
+            name="broker",
+            field=models.CharField(default="mt5", help_text="the venue's key: mt5, binance_spot, …", max_length=32),
         ),
         migrations.AddField(
-            model_name='controlrow',
-            name='armed_venues',
-            field=models.JSONField(blank=True, default=dict, help_text='login and server of the account at each other venue, by its key'),
+            model_name="controlrow",
+            name="armed_venues",
+            field=models.JSONField(
+                blank=True, default=dict, help_text="login and server of the account at each other venue, by its key"
+            ),
         ),
         migrations.AddField(
-            model_name='killevent',
-            name='venues',
-            field=models.JSONField(default=list, help_text='the venues that have to be flat, by their keys'),
+            model_name="killevent",
+            name="venues",
+            field=models.JSONField(default=list, help_text="the venues that have to be flat, by their keys"),
         ),
         migrations.AlterField(
-            model_name='killevent',
-            name='flat_at',
+            model_name="killevent",
+            name="flat_at",
             field=models.DateTimeField(help_text="when the last venue's second flat reading was made", null=True),
         ),
         migrations.CreateModel(
-            name='VenueKill',
+            name="VenueKill",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('broker', models.CharField(help_text="the venue's key", max_length=32)),
-                ('n_foreign', models.PositiveIntegerField(default=0, help_text='positions by hand, left untouched')),
-                ('log', models.JSONField(default=list)),
-                ('flat_at', models.DateTimeField(help_text="when the venue's second flat reading was made", null=True)),
-                ('event', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='at_venues', to='execution.killevent')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("broker", models.CharField(help_text="the venue's key", max_length=32)),
+                ("n_foreign", models.PositiveIntegerField(default=0, help_text="positions by hand, left untouched")),
+                ("log", models.JSONField(default=list)),
+                ("flat_at", models.DateTimeField(help_text="when the venue's second flat reading was made", null=True)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="at_venues", to="execution.killevent"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.UniqueConstraint(fields=('event', 'broker'), name='one_row_a_venue_and_kill')],
+                "ordering": ["id"],
+                "constraints": [models.UniqueConstraint(fields=("event", "broker"), name="one_row_a_venue_and_kill")],
             },
         ),
     ]
