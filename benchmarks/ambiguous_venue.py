@@ -250,6 +250,10 @@ class Venue:
     def cancel(self, order_id: int, permit: Permit) -> SendResult:
         raise NotImplementedError("nothing here rests")
 
+    def highest_fence(self) -> int:
+        """Return 0: nobody reduces here without a lease."""
+        return 0
+
     def latch(self) -> None:
         raise NotImplementedError("nobody kills here")
 
