@@ -32,6 +32,7 @@ from execution.models import (
     PortfolioWeight,
     RebalanceSettings,
     SymbolOwner,
+    VenueKill,
 )
 from execution.safety.control import armed_file
 from market.models import (
@@ -68,6 +69,7 @@ REMOVED: tuple[type[models.Model], ...] = (
     Enrolment,
     SymbolOwner,
     Account,
+    VenueKill,
     KillEvent,
     ControlRow,
     RebalanceSettings,
