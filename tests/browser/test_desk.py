@@ -162,7 +162,8 @@ def test_the_bot_alone_is_paused_and_resumed_by_keyboard(desk, page):
     page.goto(f"{desk.address}/bot/")
     is_live(page)
     standing = page.locator("#bot-standing")
-    expect(standing.locator("tbody").last.locator("tr")).to_have_count(2)  # the demo's symbols
+    n_symbols = 4  # two at the broker, one at each market of Binance
+    expect(standing.locator("tbody").last.locator("tr")).to_have_count(n_symbols)
     page.get_by_role("button", name="Pause the bot").focus()
     page.keyboard.press("Enter")
     expect(standing).to_contain_text("the bot alone, by admin")

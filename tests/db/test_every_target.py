@@ -21,7 +21,7 @@ from tests.desk import Desk, open_desk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-TARGETS = int(os.environ.get("TARGETS", "120"))
+TARGETS = int(os.environ.get("TARGETS", "80"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "BNBUSD", "ADAUSD")
 BALANCE = 5_000_000.0  # so large that what so much trading costs is within every limit
 MOST = Decimal(45_000)  # dollars in a symbol: within its capital, and within the largest order

@@ -49,6 +49,7 @@ def same(a: SweepResult, b: SweepResult) -> bool:
     return a.frame().equals(b.frame())
 
 
+@pytest.mark.deep
 @pytest.mark.django_db
 def test_a_tuning_on_dask_is_that_of_one_process_and_of_lokys(scheduler, settings):
     with clock.use(SystemClock()):

@@ -161,6 +161,7 @@ def _answers(visitor: Visitor) -> bool:
         return False
 
 
+@pytest.mark.deep
 def test_a_minute_of_work_is_not_taken_for_a_hang(demo_desk, minutes_work):
     run = until(lambda: (run := _run(demo_desk, minutes_work.run_id)) and run["finished_at"] and run, "the work's end")
 
