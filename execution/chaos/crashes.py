@@ -308,7 +308,7 @@ def _replaced(path: str, replace: Callable[[Callable[..., Any]], Callable[..., A
     real = resolve_name(path)
     owner, name = resolve_name(path.rpartition(".")[0]), path.rpartition(".")[2]
     replacement = replace(real)
-    places = {(id(holder), bound): (holder, bound) for holder, bound in _bindings(real)} | {
+    places = {(id(holder), bound): (holder, bound) for holder, bound in _bindings(path, real)} | {
         (id(owner), name): (owner, name)
     }
     for holder, bound in places.values():
@@ -320,7 +320,18 @@ def _replaced(path: str, replace: Callable[[Callable[..., Any]], Callable[..., A
             setattr(holder, bound, real)
 
 
-def _bindings(real: object) -> list[tuple[object, str]]:
-    """Return the modules of ours, and the names in them, that a function is bound to."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in PACKAGES]
-    return [(module, name) for module in modules for name, value in list(vars(module).items()) if value is real]
+def _bindings(path: str, real: object) -> list[tuple[object, str]]:
+    """Return the modules of ours, and the names in them, that a function is bound to.
+
+    A course asks thousands of times: what was found holds until another module is imported.
+    """
+    key = (path, len(sys.modules))
+    found = _BOUND.get(key, [])
+    if not found or any(getattr(module, name, None) is not real for module, name in found):
+        modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in PACKAGES]
+        found = [(module, name) for module in modules for name, value in list(vars(module).items()) if value is real]
+        _BOUND[key] = found
+    return found
+
+
+_BOUND: dict[tuple[str, int], list[tuple[object, str]]] = {}

@@ -87,6 +87,7 @@ class FillRecord(models.Model):
     class Meta:
         ordering = ["deal_id"]
         constraints = [models.UniqueConstraint(fields=["account", "deal_id"], name="one_row_per_deal")]
+        indexes = [models.Index(fields=["account", "-at"], name="fills_by_time")]
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.side} {self.volume} at {self.price}"

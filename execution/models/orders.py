@@ -156,6 +156,8 @@ class Attempt(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["leg", "number"], name="attempts_are_numbered")]
+        # Of all that were ever sent nearly none: every reconciliation asks for them.
+        indexes = [models.Index(fields=["leg"], condition=Q(resolved_at=None), name="unresolved_attempts")]
 
     def __str__(self) -> str:
         return f"{self.leg} #{self.number}: {self.outcome or 'sent'}"
