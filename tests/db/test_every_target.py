@@ -25,6 +25,7 @@ TARGETS = int(os.environ.get("TARGETS", "80"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "BNBUSD", "ADAUSD")
 BALANCE = 5_000_000.0  # so large that what so much trading costs is within every limit
 MOST = Decimal(45_000)  # dollars in a symbol: within its capital, and within the largest order
+A_WHILE_S = 0.5  # of the machine's clock between two targets: more orders a minute would be vetoed, and rightly
 WIDE = {"max_orders_per_minute": 300, "max_orders_per_day": 1500, "max_positions": 200}
 WIDE |= {"max_entry_requests_per_day": 1500, "max_requests_per_day": 1900}
 
@@ -65,6 +66,7 @@ def test_every_valid_target_is_executed_and_nothing_more_is_sent(desk):
         if target != before:
             wanted[adjusted.intent.magic] = abs(target - before)
         control.step(clock.market_now() + timedelta(seconds=rng.randint(20, 600)))
+        clock.sleep(A_WHILE_S)
     assert vetoed == []
     assert sent_lots() == wanted
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {"ok"}
